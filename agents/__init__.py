@@ -1,0 +1,1 @@
+"""The roles as gRPC services, and Ray, which hosts them."""

@@ -1,0 +1,1 @@
+"""Experiments: each a command that anyone can rerun."""

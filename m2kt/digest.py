@@ -1,0 +1,63 @@
+"""Content digests: BLAKE3, written as `b3:` and 64 hexadecimal characters.
+
+Owns: the one digest function of M2KT. Free of torch, so a broker can use it.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Final, NewType
+
+from blake3 import blake3
+
+from m2kt.errors import PacketError
+
+Digest = NewType("Digest", str)
+
+DIGEST_PATTERN: Final = re.compile(r"b3:[0-9a-f]{64}")
+DIGEST_BYTES: Final = 32
+
+
+def digest_of(*parts: bytes | memoryview) -> Digest:
+    """Digest of the concatenation of `parts` (BLAKE3, 256 bit)."""
+    hasher = blake3()
+    for part in parts:
+        hasher.update(part)
+    return Digest("b3:" + hasher.hexdigest())
+
+
+def digest_of_stream(parts: Iterable[bytes | memoryview]) -> Digest:
+    """Digest of the concatenation of `parts`, consumed one by one."""
+    hasher = blake3()
+    for part in parts:
+        hasher.update(part)
+    return Digest("b3:" + hasher.hexdigest())
+
+
+def digest_from_text(text: str) -> Digest:
+    """Reads a digest; round trip: `digest_from_text(str(d)) == d`.
+
+    Raises:
+        PacketError: `text` is not `b3:` and 64 hexadecimal characters.
+    """
+    if not DIGEST_PATTERN.fullmatch(text):
+        raise PacketError(
+            f"expected a digest 'b3:' + 64 hexadecimal characters, found {text[:80]!r};"
+            " pass the digest exactly as it was printed"
+        )
+    return Digest(text)
+
+
+def raw_digest(digest: Digest) -> bytes:
+    """The 32 bytes behind a digest."""
+    return bytes.fromhex(digest.removeprefix("b3:"))
+
+
+def digest_from_raw(raw: bytes) -> Digest:
+    """The digest whose 32 bytes are `raw`.
+
+    Raises:
+        PacketError: `raw` is not 32 bytes long.
+    """
+    if len(raw) != DIGEST_BYTES:
+        raise PacketError(f"expected a digest of {DIGEST_BYTES} bytes, found {len(raw)} bytes")
+    return Digest("b3:" + raw.hex())

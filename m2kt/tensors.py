@@ -1,0 +1,106 @@
+"""Tensors: the letters of their dimensions, their bytes, their digest.
+
+Dimension key, used in every annotation of this library:
+
+    K concepts          M exemplars of a concept     D width of the teacher (dT)
+    H width of the student (dS)                      N trace steps     J kept per map
+    B batch             T tokens                     V vocabulary      S state symbols
+
+Owns: the aliases, raw little-endian bytes of a tensor, the digest of a state dict.
+Does not own: where tensors lie in a payload (wire).
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Final
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from m2kt.digest import Digest, digest_of_stream
+from m2kt.errors import ShapeError
+
+Scalar = Float[Tensor, ""]
+ConceptMeans = Float[Tensor, "K D"]
+Exemplars = Float[Tensor, "K M D"]
+Hidden = Float[Tensor, "B T H"]
+ConceptKeys = Float[Tensor, "K H"]
+ConceptValues = Float[Tensor, "K H"]
+Attention = Float[Tensor, "B T K"]
+TokenIds = Int[Tensor, "B T"]
+
+
+class Dtype(StrEnum):
+    """Element types that travel. All little-endian."""
+
+    F32 = "f32"
+    F16 = "f16"
+    BF16 = "bf16"
+    I8 = "i8"
+    I32 = "i32"
+
+
+TORCH_DTYPES: Final[dict[Dtype, torch.dtype]] = {
+    Dtype.F32: torch.float32,
+    Dtype.F16: torch.float16,
+    Dtype.BF16: torch.bfloat16,
+    Dtype.I8: torch.int8,
+    Dtype.I32: torch.int32,
+}
+
+
+def dtype_of(tensor: Tensor) -> Dtype:
+    """The travelling type of `tensor`.
+
+    Raises:
+        ShapeError: its type does not travel.
+    """
+    for name, dtype in TORCH_DTYPES.items():
+        if tensor.dtype == dtype:
+            return name
+    allowed = ", ".join(TORCH_DTYPES)
+    raise ShapeError(f"expected a tensor of type {allowed}, found {tensor.dtype}; convert it first")
+
+
+def bytes_of(tensor: Tensor) -> memoryview:
+    """The raw bytes of `tensor` in row-major order; no copy if it is contiguous on the CPU."""
+    flat = tensor.detach().cpu().contiguous().reshape(-1)
+    return memoryview(flat.view(torch.uint8).numpy().data)
+
+
+def byte_count(dtype: Dtype, shape: Sequence[int]) -> int:
+    """Bytes of a tensor, computed with Python integers (they do not overflow)."""
+    return math.prod(shape) * TORCH_DTYPES[dtype].itemsize
+
+
+def tensor_from_bytes(raw: bytes | memoryview, dtype: Dtype, shape: Sequence[int]) -> Tensor:
+    """A tensor over a private copy of `raw`.
+
+    Raises:
+        ShapeError: the length of `raw` is not what `dtype` and `shape` need.
+    """
+    needed, found = byte_count(dtype, shape), len(raw)
+    if needed != found or min(shape, default=1) < 0:
+        raise ShapeError(
+            f"expected {needed} bytes for {dtype} {tuple(shape)}, found {found}; the packet's"
+            " tensor table and its payload disagree"
+        )
+    if needed == 0:
+        return torch.zeros(tuple(shape), dtype=TORCH_DTYPES[dtype])
+    return torch.frombuffer(bytearray(raw), dtype=TORCH_DTYPES[dtype]).reshape(tuple(shape))
+
+
+def digest_state(state: Mapping[str, Tensor]) -> Digest:
+    """Digest of a state dict: names in sorted order, each with type, shape and bytes."""
+
+    def parts() -> list[bytes | memoryview]:
+        found: list[bytes | memoryview] = []
+        for name in sorted(state):
+            tensor = state[name]
+            found.append(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
+            found.append(bytes_of(tensor))
+        return found
+
+    return digest_of_stream(parts())

@@ -1,0 +1,1 @@
+"""Messages and chunks: the only place that knows protobuf."""

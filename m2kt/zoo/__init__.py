@@ -1,0 +1,1 @@
+"""Small reference models, trained by our own scripts."""
