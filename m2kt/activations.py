@@ -1,0 +1,205 @@
+"""Reading and writing the residual stream: the only file that hooks a model.
+
+Hidden state 0 is what the first decoder layer receives, hidden state l what layer
+l receives, hidden state L what the last layer of L hands on. Hooks are global
+state, so every hook here lives in a `with` and is gone when the `with` ends.
+
+Owns: finding the decoder layers of any Hugging Face causal LM, `record`, `rewrite`,
+`states_at` (run the lower layers only) and `resume` (run the upper layers only).
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from m2kt.errors import CompatibilityError
+from m2kt.tensors import Hidden, TokenIds
+
+
+def decoder_layers(model: nn.Module) -> nn.ModuleList:
+    """The list of decoder layers: the shallowest `ModuleList` of `num_hidden_layers` modules.
+
+    Raises:
+        CompatibilityError: there is none; the model is not a decoder that we know how to read.
+    """
+    config = getattr(model, "config", None)
+    count = getattr(config, "num_hidden_layers", None)
+    found = [
+        (name.count("."), module)
+        for name, module in model.named_modules()
+        if isinstance(module, nn.ModuleList) and len(module) == count
+    ]
+    if not found:
+        raise CompatibilityError(
+            f"expected a causal LM with a list of {count} decoder layers, found"
+            f" {type(model).__name__} without one; use a decoder-only Hugging Face model"
+        )
+    return min(found, key=lambda pair: pair[0])[1]
+
+
+def decoder(model: nn.Module) -> nn.Module:
+    """The model without its language-model head: token ids to final hidden states."""
+    inner = getattr(model, "get_decoder", None)
+    found = inner() if callable(inner) else getattr(model, "base_model", None)
+    if not isinstance(found, nn.Module):
+        raise CompatibilityError(f"expected a decoder inside {type(model).__name__}, found none")
+    return found
+
+
+def _first(output: Tensor | tuple[Any, ...]) -> Tensor:
+    return output if isinstance(output, Tensor) else output[0]
+
+
+@final
+@dataclass(slots=True)
+class Recording:
+    """Hidden states of the last forward pass, by number."""
+
+    states: dict[int, Hidden] = field(default_factory=dict)
+
+
+@contextmanager
+def record(model: nn.Module, *, layers: Sequence[int]) -> Iterator[Recording]:
+    """Keeps the hidden states `layers` of every forward pass inside the `with`.
+
+    Raises:
+        CompatibilityError: a number is not in 0..L.
+    """
+    recording, modules, handles = Recording(), decoder_layers(model), []
+    for number in layers:
+        _check_number(number, len(modules))
+
+        def keep(states: Tensor, number: int = number) -> None:
+            recording.states[number] = states
+
+        handles.append(_on_state(modules, number, keep))
+    try:
+        yield recording
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def rewrite(
+    model: nn.Module, *, layer: int, change: Callable[[Tensor], Tensor]
+) -> Iterator[None]:
+    """Replaces hidden state `layer` by `change` of it, inside the `with`."""
+    modules = decoder_layers(model)
+    _check_number(layer, len(modules) - 1)
+    handle = modules[layer].register_forward_pre_hook(
+        lambda _module, args, kwargs: _with_states(args, kwargs, change), with_kwargs=True
+    )
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+class _EnoughError(Exception):
+    """Carries a hidden state out of a forward pass that need not go on."""
+
+    def __init__(self, states: Tensor) -> None:
+        super().__init__()
+        self.states = states
+
+
+def states_at(model: nn.Module, ids: TokenIds, *, layer: int) -> Hidden:
+    """Hidden state `layer` of `ids`, without running the layers above it."""
+    modules = decoder_layers(model)
+    _check_number(layer, len(modules))
+
+    def stop(states: Tensor) -> None:
+        raise _EnoughError(states)
+
+    handle = _on_state(modules, layer, stop)
+    try:
+        decoder(model)(input_ids=ids, use_cache=False)
+    except _EnoughError as enough:
+        return enough.states
+    finally:
+        handle.remove()
+    raise CompatibilityError(f"expected hidden state {layer} to be reached, and it was not")
+
+
+def resume(model: nn.Module, ids: TokenIds, states: Hidden, *, layer: int) -> Hidden:
+    """Final hidden states of `ids` (after the last norm), from hidden state `layer` on.
+
+    The layers below `layer` do not run; `ids` still give positions and masks.
+    """
+    modules = decoder_layers(model)
+    _check_number(layer, len(modules) - 1)
+    originals = list(modules)
+    handle = modules[layer].register_forward_pre_hook(
+        lambda _module, args, kwargs: _with_states(args, kwargs, lambda _: states),
+        with_kwargs=True,
+        prepend=True,
+    )
+    try:
+        for index in range(layer):
+            modules[index] = _Passed(originals[index])
+        output = decoder(model)(input_ids=ids, use_cache=False)
+    finally:
+        handle.remove()
+        for index in range(layer):
+            modules[index] = originals[index]
+    final_states: Tensor = output.last_hidden_state
+    return final_states
+
+
+def logits_of(model: nn.Module, states: Float[Tensor, "N H"]) -> Float[Tensor, "N V"]:
+    """Logits over the whole vocabulary, from final hidden states."""
+    head: nn.Module = model.get_output_embeddings()  # type: ignore[operator]
+    logits: Tensor = head(states)
+    cap = getattr(model.config, "final_logit_softcapping", None)
+    return torch.tanh(logits / cap) * cap if cap else logits
+
+
+class _Passed(nn.Module):
+    """Stands in for a layer below the cut: hands its input on, answers for its attributes."""
+
+    def __init__(self, original: nn.Module) -> None:
+        super().__init__()
+        object.__setattr__(self, "_original", original)
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the layer has
+        return getattr(object.__getattribute__(self, "_original"), name)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Tensor:  # noqa: ANN401
+        """Hands the hidden states on."""
+        states: Tensor = args[0] if args else kwargs["hidden_states"]
+        return states
+
+
+def _check_number(number: int, most: int) -> None:
+    if not 0 <= number <= most:
+        raise CompatibilityError(
+            f"expected a hidden state between 0 and {most}, found {number}; choose a layer that"
+            " the model has"
+        )
+
+
+def _with_states(
+    args: tuple[Any, ...], kwargs: dict[str, Any], change: Callable[[Tensor], Tensor]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    if args:
+        return (change(args[0]), *args[1:]), kwargs
+    return args, {**kwargs, "hidden_states": change(kwargs["hidden_states"])}
+
+
+def _on_state(
+    modules: nn.ModuleList, number: int, see: Callable[[Tensor], None]
+) -> torch.utils.hooks.RemovableHandle:
+    """Calls `see` with hidden state `number` whenever it passes by."""
+    if number < len(modules):
+
+        def before(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            see(args[0] if args else kwargs["hidden_states"])
+
+        return modules[number].register_forward_pre_hook(before, with_kwargs=True)
+    return modules[-1].register_forward_hook(lambda _m, _i, output: see(_first(output)))

