@@ -70,7 +70,7 @@ _BARE: Final[Mapping[StatusCode, type[M2KTError]]] = {
     StatusCode.UNAVAILABLE: errors.PeerUnavailableError,
     StatusCode.CANCELLED: errors.PeerUnavailableError,
     StatusCode.DEADLINE_EXCEEDED: errors.DeadlineError,
-    StatusCode.RESOURCE_EXHAUSTED: errors.OversizeError,
+    StatusCode.RESOURCE_EXHAUSTED: errors.BusyError,
 }
 
 
@@ -102,6 +102,8 @@ def error_from_rpc(error: grpc.RpcError, peer: str) -> M2KTError:
         if detail.Unpack(info) and info.domain == DOMAIN and info.reason in set(Reason):
             return error_of(Reason(info.reason), error.details() or "")
     text = f"expected an answer from {peer}, found {error.code().name}: {error.details()}"
+    if "larger than max" in text:  # gRPC's own words for a message over the limit
+        return errors.OversizeError(text)
     return _BARE.get(error.code(), errors.ProtocolError)(text)
 
 

@@ -1,0 +1,287 @@
+"""What an agent is told at its start: one TOML file a role, and the environment over it.
+
+    name = "student-1"                     # everything else has a default
+    role = "student"
+    listen = "127.0.0.1:7003"
+    domains = ["arith.mod7"]
+    [model]
+    name = "smollm2-135m"
+    [align]                                # tables of rules are read by whom they are for
+    steps = 200
+
+`M2KT_LISTEN=0.0.0.0:7003` and `M2KT_MODEL__NAME=...` override the file. A key that
+nobody knows is an error. Paths are relative to the file's folder.
+
+Owns: the frozen settings, `read_settings`, `built`; the only reader of the environment.
+Does not own: the rules' meaning (align, screen, verdict). Free of torch, of grpc and of Ray.
+"""
+
+import os
+import tomllib
+import types
+from collections.abc import Mapping, MutableMapping
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from m2kt.errors import RequestError
+from m2kt.identity import AgentId, Role, agent_id
+
+PREFIX: Final = "M2KT_"
+RULES: Final = ("extract", "screen", "combine", "align", "judge", "probes")
+"""Tables that are handed on unread, to `built`, by the role that uses them."""
+
+T = TypeVar("T")
+Table = Mapping[str, Any]
+
+
+class Executor(StrEnum):
+    """Where model work runs: a thread of the agent, or a child actor of Ray."""
+
+    THREAD = "thread"
+    RAY = "ray"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSettings:
+    """The model of a teacher or student.
+
+    Attributes:
+        name: `smollm2-135m`, a name of the zoo, a folder, or a Hugging Face id.
+        device: `cpu`, `cuda`, or `auto`: a GPU if there is one.
+        threads: CPU threads for model work; 0 for torch's own choice.
+        gpus: Share of a GPU that the child actor asks Ray for; none by default.
+    """
+
+    name: str = "smollm2-135m"
+    device: str = "auto"
+    threads: int = 0
+    gpus: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What an agent agrees to.
+
+    Attributes:
+        message_bytes: Longest message that it receives.
+        concurrent_rpcs: Calls served at one time; more are refused.
+        deadline_s: Longest deadline of a call, seconds; a watcher comes back after that.
+        drain_s: Seconds that calls in flight have to end when it stops.
+        lease_s: Seconds for which it registers at the broker.
+        fetch_s: Seconds that fetching one packet may take.
+        payload_bytes: Longest payload that a student accepts.
+        waiting: Transfers that may wait; more are refused.
+        quorum: Authentic packets without which a transfer of several teachers ends.
+        packet_life_s: Seconds for which a teacher's manifest is valid.
+    """
+
+    message_bytes: int = 8 << 20
+    concurrent_rpcs: int = 256
+    deadline_s: float = 3600.0
+    drain_s: float = 5.0
+    lease_s: float = 30.0
+    fetch_s: float = 300.0
+    payload_bytes: int = 64 << 20
+    waiting: int = 32
+    quorum: int = 1
+    packet_life_s: float = 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsFiles:
+    """Mutual TLS: this agent's key and certificate, and who signs everybody's.
+
+    Attributes:
+        key: Private key, PEM (P-256: gRPC's TLS refuses Ed25519 leaves).
+        certificate: Its chain, PEM.
+        authority: Certificates of the authority, PEM.
+        peer_name: Name that servers' certificates are checked for, if not their address.
+    """
+
+    key: Path
+    certificate: Path
+    authority: Path
+    peer_name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All that an agent is told.
+
+    Attributes:
+        name: Its name.
+        role: What it does.
+        listen: `host:port` to bind; port 0 takes a free one.
+        advertise: `host:port` that others dial, if it is not the bound one.
+        data_dir: Folder for everything that it keeps.
+        key_file: Its packet key; `key.pem` in `data_dir` by default.
+        trust_file: Its trust store; `trust.json` in `data_dir` by default.
+        broker: `host:port` of a broker; empty for none.
+        domains: What it teaches, or may be taught; all that the software knows by default.
+        executor: Where model work runs.
+        model: Its model.
+        limits: What it agrees to.
+        tls: Mutual TLS; none by default, for 127.0.0.1 only.
+        rules: The tables named in `RULES`, unread.
+    """
+
+    name: AgentId
+    role: Role
+    listen: str = "127.0.0.1:0"
+    advertise: str = ""
+    data_dir: Path = Path("data")
+    key_file: Path = Path()
+    trust_file: Path = Path()
+    broker: str = ""
+    domains: tuple[str, ...] = ()
+    executor: Executor = Executor.THREAD
+    model: ModelSettings = ModelSettings()
+    limits: Limits = Limits()
+    tls: TlsFiles | None = None
+    rules: Mapping[str, Table] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        agent_id(self.name)
+        defaults = {"key_file": "key.pem", "trust_file": "trust.json"}
+        for name, default in defaults.items():
+            if getattr(self, name) == Path():
+                object.__setattr__(self, name, self.data_dir / default)
+
+    def rules_for(self, name: str, kind: type[T]) -> T:
+        """The rules of table `name`, with the defaults of `kind`."""
+        return built(kind, self.rules.get(name, {}), where=f"[{name}]")
+
+
+def read_settings(path: Path, environ: Mapping[str, str] = os.environ) -> Settings:
+    """Reads the settings of one agent.
+
+    Args:
+        path: A TOML file.
+        environ: Variables that override it, such as `M2KT_LISTEN`.
+
+    Raises:
+        RequestError: the file is missing, is not TOML, or holds a key or value nobody knows.
+    """
+    try:
+        table = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RequestError(
+            f"expected settings in TOML at {path}, found none: {error}; write the file, or name"
+            " another one"
+        ) from error
+    return settings_from(table, base=path.parent, environ=environ)
+
+
+def settings_from(table: Table, *, base: Path, environ: Mapping[str, str]) -> Settings:
+    """Settings from a parsed TOML file in folder `base`; see `read_settings`."""
+    merged = _overridden(table, environ)
+    rules = {name: merged.pop(name) for name in RULES if name in merged}
+    merged.setdefault("data_dir", f"data/{merged.get('name', '')}")
+    for place, name in _paths(merged):
+        place[name] = str(base / str(place[name]))
+    settings = built(Settings, merged, where="settings")
+    object.__setattr__(settings, "rules", types.MappingProxyType(rules))  # nobody has seen it yet
+    return settings
+
+
+def built(kind: type[T], table: Table, *, where: str) -> T:
+    """A frozen dataclass from a table; nested ones from nested tables.
+
+    Raises:
+        RequestError: a key that `kind` does not have, a missing one, or a value of another type.
+    """
+    known = {item.name: item for item in fields(kind) if item.init}  # type: ignore[arg-type]
+    unknown = sorted(set(table) - set(known))
+    missing = sorted(name for name, item in known.items() if _required(item) and name not in table)
+    if unknown or missing:
+        raise RequestError(
+            f"expected {where} with keys from {', '.join(known)}, found"
+            f" {'unknown ' + ', '.join(unknown) if unknown else 'no ' + ', '.join(missing)};"
+            " correct the file"
+        )
+    hints = get_type_hints(kind)
+    values = {k: _converted(v, hints[k], f"{where} {k}") for k, v in table.items()}
+    return kind(**values)
+
+
+def ray_environment(environ: MutableMapping[str, str] = os.environ) -> None:
+    """Tells Ray to keep quiet; before it is imported."""
+    environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    environ.setdefault("RAY_prestart_worker_first_driver", "0")
+    environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+
+
+def _required(item: "Field[Any]") -> bool:
+    return item.default is MISSING and item.default_factory is MISSING
+
+
+def _overridden(table: Table, environ: Mapping[str, str]) -> dict[str, Any]:
+    merged = {k: dict(v) if isinstance(v, Mapping) else v for k, v in table.items()}
+    for variable, text in environ.items():
+        if not variable.startswith(PREFIX):
+            continue
+        *tables, key = variable.removeprefix(PREFIX).lower().split("__")
+        place = merged
+        for name in tables:
+            place = place.setdefault(name, {})
+        place[key] = _read_value(text)
+    return merged
+
+
+def _read_value(text: str) -> object:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _paths(table: dict[str, Any]) -> list[tuple[dict[str, Any], str]]:
+    tls = table.get("tls")
+    own: list[tuple[dict[str, Any], str]] = [
+        (table, name) for name in ("data_dir", "key_file", "trust_file") if name in table
+    ]
+    if not isinstance(tls, dict):
+        return own
+    return own + [(tls, name) for name in ("key", "certificate", "authority") if name in tls]
+
+
+def _converted(value: Any, hint: Any, where: str) -> Any:  # noqa: ANN401
+    """`value` as TOML has it, as `hint` wants it."""
+    hint = getattr(hint, "__supertype__", hint)
+    options = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else ()
+    if options:
+        chosen = [option for option in options if option is not type(None)]
+        return _converted(value, chosen[0], where)
+    origin = get_origin(hint) or hint
+    if is_dataclass(origin) and isinstance(value, Mapping):
+        return built(origin, value, where=where)  # type: ignore[arg-type]
+    if origin in (tuple, frozenset, set) and isinstance(value, list):
+        return origin(_converted(item, get_args(hint)[0], where) for item in value)
+    return _scalar(value, origin, where)
+
+
+def _scalar(value: Any, kind: Any, where: str) -> Any:  # noqa: ANN401
+    if kind is float and type(value) is int:
+        return float(value)
+    if kind in (str, int, float, bool) and type(value) is kind:
+        return value
+    if isinstance(kind, type) and isinstance(value, str) and issubclass(kind, StrEnum | Path):
+        try:
+            return kind(value)
+        except ValueError:
+            choices = ", ".join(kind)  # type: ignore[arg-type]
+            raise RequestError(
+                f"expected {where} to be one of {choices}, found {value!r}; correct the file"
+            ) from None
+    if _is_mapping(kind) and isinstance(value, Mapping):
+        return dict(value)
+    raise RequestError(
+        f"expected {where} to be of type {getattr(kind, '__name__', kind)}, found {value!r}"
+        f" ({type(value).__name__}); correct the file"
+    )
+
+
+def _is_mapping(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Mapping)

@@ -1,0 +1,135 @@
+"""Settings come from one file and the environment; what nobody knows is refused."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from m2kt.errors import RequestError
+from m2kt.identity import Role
+from m2kt.verdict import JudgeRules
+from m2kt_agents.settings import Executor, built, ray_environment, read_settings
+
+FULL = """
+name = "student-1"
+role = "student"
+listen = "127.0.0.1:7003"
+data_dir = "state"
+domains = ["arith.mod7"]
+executor = "ray"
+[model]
+name = "smollm2-135m"
+threads = 2
+[limits]
+drain_s = 1
+[tls]
+key = "tls/key.pem"
+certificate = "tls/cert.pem"
+authority = "/etc/m2kt/ca.pem"
+[judge]
+min_gain = 0.1
+"""
+
+
+def read(tmp_path: Path, text: str, **environ: str):
+    path = tmp_path / "agent.toml"
+    path.write_text(text)
+    return read_settings(path, environ)
+
+
+def test_a_whole_file_is_read_and_paths_are_relative_to_it(tmp_path):
+    settings = read(tmp_path, FULL)
+    assert settings.role is Role.STUDENT
+    assert settings.executor is Executor.RAY
+    assert settings.domains == ("arith.mod7",)
+    assert settings.limits.drain_s == 1.0
+    assert settings.key_file == tmp_path / "state" / "key.pem"
+    assert settings.tls is not None
+    assert settings.tls.key == tmp_path / "tls" / "key.pem"
+    assert settings.tls.authority == Path("/etc/m2kt/ca.pem")
+    assert settings.rules_for("judge", JudgeRules) == JudgeRules(min_gain=0.1)
+
+
+def test_everything_but_name_and_role_has_a_default(tmp_path):
+    settings = read(tmp_path, 'name = "t"\nrole = "teacher"')
+    assert settings.data_dir == tmp_path / "data" / "t"
+    assert settings.trust_file == tmp_path / "data" / "t" / "trust.json"
+    assert settings.tls is None
+    assert settings.rules_for("judge", JudgeRules) == JudgeRules()
+
+
+def test_the_environment_overrides_the_file(tmp_path):
+    settings = read(
+        tmp_path,
+        FULL,
+        M2KT_LISTEN="0.0.0.0:9000",
+        M2KT_MODEL__THREADS="7",
+        M2KT_JUDGE__ALPHA="0.5",
+        HOME="/ignored",
+    )
+    assert settings.listen == "0.0.0.0:9000"
+    assert settings.model.threads == 7
+    assert settings.rules_for("judge", JudgeRules).alpha == 0.5
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("colour = 1", "unknown colour"),
+        ('[model]\nnmae = "x"', "unknown nmae"),
+        ("listen = 7", "listen to be of type str"),
+        ('[limits]\ndrain_s = "long"', "drain_s to be of type float"),
+        ("[limits]\nwaiting = true", "waiting to be of type int"),
+        ('executor = "cloud"', "thread, ray"),
+        ("domains = 3", "domains"),
+        ("[model", "TOML"),
+    ],
+)
+def test_what_nobody_knows_is_refused_with_what_would_be_right(tmp_path, line, complaint):
+    with pytest.raises(RequestError, match=complaint):
+        read(tmp_path, f'name = "t"\nrole = "teacher"\n{line}')
+
+
+def test_a_setting_without_default_is_required(tmp_path):
+    with pytest.raises(RequestError, match="no role"):
+        read(tmp_path, 'name = "t"')
+
+
+def test_a_missing_file_is_refused_with_its_name(tmp_path):
+    with pytest.raises(RequestError, match=r"nowhere\.toml"):
+        read_settings(tmp_path / "nowhere.toml", {})
+
+
+def test_an_unknown_rule_is_refused_by_whoever_reads_the_table(tmp_path):
+    settings = read(tmp_path, FULL.replace("min_gain", "max_gain"))
+    with pytest.raises(RequestError, match=r"\[judge\].*unknown max_gain"):
+        settings.rules_for("judge", JudgeRules)
+
+
+@dataclass(frozen=True)
+class Inner:
+    names: frozenset[str] = frozenset()
+    seed: int | None = None
+    weights: dict[str, float] | None = None
+
+
+@dataclass(frozen=True)
+class Outer:
+    inner: Inner = Inner()
+    width: float = 1.0
+
+
+def test_nested_tables_become_nested_values():
+    found = built(
+        Outer,
+        {"width": 2, "inner": {"names": ["a"], "seed": 3, "weights": {"a": 1.0}}},
+        where="[outer]",
+    )
+    assert found == Outer(Inner(frozenset({"a"}), 3, {"a": 1.0}), 2.0)
+
+
+def test_ray_is_told_to_keep_quiet_unless_somebody_said_otherwise():
+    environ = {"RAY_USAGE_STATS_ENABLED": "1"}
+    ray_environment(environ)
+    assert environ["RAY_USAGE_STATS_ENABLED"] == "1"
+    assert environ["RAY_prestart_worker_first_driver"] == "0"
