@@ -1,0 +1,71 @@
+"""The demo's page, made from a record with invented figures."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from m2kt_agents.report import build_page
+
+RECORD = Path(__file__).parent / "data" / "demo_fixture.json"
+VOID = {"meta", "path", "use", "rect", "image", "line", "br"}
+
+
+@pytest.fixture(scope="module")
+def record():
+    return json.loads(RECORD.read_text())
+
+
+@pytest.fixture(scope="module")
+def page(record):
+    return build_page(record)
+
+
+class Balance(HTMLParser):
+    """Counts tags that were opened and not closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+
+def test_the_page_is_well_formed(page):
+    parser = Balance()
+    parser.feed(page)
+    assert parser.open == []
+
+
+def test_the_page_needs_nothing_from_elsewhere(page):
+    assert re.findall(r'(?:src|href)="(?!#)[^"]*"', page) == []
+    assert "<script" not in page
+    assert "@import" not in page
+    assert "url(http" not in page
+
+
+def test_the_page_shows_the_figures_of_the_record(page, record):
+    for share in record["student"]["after"].values():
+        assert f"{share:.3f}" in page
+    assert f"{record['meter']['bytes']:,}" in page
+    assert record["receipt"]["head_after"] in page
+    assert page.count("<svg") == 4
+
+
+def test_what_a_model_wrote_cannot_become_markup(page):
+    assert "3*5+2 &lt;b&gt;" in page
+    assert "3*5+2 <b>" not in page
+
+
+def test_a_student_that_moved_is_shown_as_one(record):
+    moved = record | {"poisoned": record["poisoned"] | {"head_moved": True}}
+    assert "LEARNT" in build_page(moved)
+    assert "LEARNT" not in build_page(record)
