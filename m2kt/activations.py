@@ -86,9 +86,7 @@ def record(model: nn.Module, *, layers: Sequence[int]) -> Iterator[Recording]:
 
 
 @contextmanager
-def rewrite(
-    model: nn.Module, *, layer: int, change: Callable[[Tensor], Tensor]
-) -> Iterator[None]:
+def rewrite(model: nn.Module, *, layer: int, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
     """Replaces hidden state `layer` by `change` of it, inside the `with`."""
     modules = decoder_layers(model)
     _check_number(layer, len(modules) - 1)
@@ -158,6 +156,17 @@ def logits_of(model: nn.Module, states: Float[Tensor, "N H"]) -> Float[Tensor, "
     logits: Tensor = head(states)
     cap = getattr(model.config, "final_logit_softcapping", None)
     return torch.tanh(logits / cap) * cap if cap else logits
+
+
+@contextmanager
+def contiguous_head(model: nn.Module) -> Iterator[None]:
+    """Hands the head contiguous states: for a slice, PyTorch copies the weights once a row."""
+    head: nn.Module = model.get_output_embeddings()  # type: ignore[operator]
+    handle = head.register_forward_pre_hook(lambda _module, args: (args[0].contiguous(),))
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 class _Passed(nn.Module):

@@ -5,6 +5,7 @@ Does not own: adapters and memories attached to it (cal), its hidden states (act
 """
 
 import importlib.util
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,9 +15,14 @@ from typing import Final, final
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
-from m2kt.activations import decoder_layers, states_at
+from m2kt.activations import contiguous_head, decoder_layers, states_at
 from m2kt.domain import Trace
 from m2kt.errors import CompatibilityError
 from m2kt.identity import ModelCard
@@ -167,13 +173,14 @@ class LanguageModel:
             width, pad = max(len(rows[i]) for i in batch), self._pad
             ids = [[pad] * (width - len(rows[i])) + rows[i] for i in batch]
             mask = [[0] * (width - len(rows[i])) + [1] * len(rows[i]) for i in batch]
-            output = self.model.generate(
-                torch.tensor(ids, device=self.device),
-                attention_mask=torch.tensor(mask, device=self.device),
-                max_new_tokens=max_new_tokens,
-                do_sample=False,
-                pad_token_id=pad,
-            )
+            with contiguous_head(self.model):
+                output = self.model.generate(
+                    torch.tensor(ids, device=self.device),
+                    attention_mask=torch.tensor(mask, device=self.device),
+                    max_new_tokens=max_new_tokens,
+                    do_sample=False,
+                    pad_token_id=pad,
+                )
             for index, text in zip(batch, self._decode(output[:, width:]), strict=True):
                 found[index] = text
         return found
@@ -212,11 +219,11 @@ def load_language_model(name: str, *, device: str = "cpu") -> LanguageModel:
     package = importlib.util.find_spec(SMOLLM2_PACKAGE) if name == SMOLLM2 else None
     try:
         if package is not None and package.submodule_search_locations:
-            model, tokenizer = _load_gguf(Path(package.submodule_search_locations[0]))
+            source = str(_converted(Path(package.submodule_search_locations[0])))
         else:
             source = SMOLLM2_HUB if name == SMOLLM2 else name
-            model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
-            tokenizer = AutoTokenizer.from_pretrained(source)
+        model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
+        tokenizer = AutoTokenizer.from_pretrained(source)
     except (OSError, ValueError) as error:
         raise CompatibilityError(
             f"expected a causal LM called {name!r} (smollm2-135m, a folder, or a Hugging Face id),"
@@ -226,13 +233,27 @@ def load_language_model(name: str, *, device: str = "cpu") -> LanguageModel:
     return LanguageModel(name, model.to(dtype), tokenizer, device)
 
 
-def _load_gguf(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Weights of a GGUF file, copied into a model made from its configuration."""
-    file = next(folder.glob("*.gguf")).name
-    raw = AutoModelForCausalLM.from_pretrained(folder, gguf_file=file, dtype=torch.float32)
+def _converted(package: Path) -> Path:
+    """The package's GGUF weights as a Hugging Face folder, converted once for each user.
+
+    The weights are copied into a model made from the configuration: one that was read
+    from GGUF cannot be saved.
+    """
+    folder = Path.home() / ".cache" / "m2kt" / SMOLLM2
+    if (folder / "config.json").exists():
+        return folder
+    file = next(package.glob("*.gguf")).name
+    raw = AutoModelForCausalLM.from_pretrained(package, gguf_file=file, dtype=torch.float32)
     config = raw.config
     if hasattr(config, "quantization_config"):
         del config.quantization_config
-    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
     model.load_state_dict(raw.state_dict())
-    return model, AutoTokenizer.from_pretrained(folder, gguf_file=file)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as parent:
+        made = Path(parent) / SMOLLM2
+        model.save_pretrained(made)
+        AutoTokenizer.from_pretrained(package, gguf_file=file).save_pretrained(made)
+        if not folder.exists():
+            made.rename(folder)
+    return folder

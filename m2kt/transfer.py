@@ -1,0 +1,130 @@
+"""A transfer on the student's side, on one page: read this first.
+
+    AuthenticPackets --screen--> ScreenedPackets --combine--> Lesson
+        --align--> Candidate --verify--> Verdict --settle--> HEAD moves, or it does not
+
+What comes before, authenticate and parse, is in `wire`; who calls this, in `agents`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import final
+
+from m2kt.align import AlignConfig, align
+from m2kt.cal import ConceptAlignmentLayer
+from m2kt.combine import CombineRules, combine
+from m2kt.domain import Domain
+from m2kt.errors import AlignmentError, CompatibilityError
+from m2kt.meter import DataMeter
+from m2kt.packet import AuthenticPacket, Lesson, ScreenedPacket
+from m2kt.probes import draw_probes
+from m2kt.progress import Progress, Report, TransferState
+from m2kt.screen import ScreenRules, screen
+from m2kt.student import Candidate, Student
+from m2kt.verdict import Accepted, Rejected, Verdict
+from m2kt.verify import VerifyRules, verify
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferRules:
+    """Everything that a student decides for itself."""
+
+    screen: ScreenRules = field(default_factory=ScreenRules)
+    combine: CombineRules = field(default_factory=CombineRules)
+    align: AlignConfig = field(default_factory=AlignConfig)
+    verify: VerifyRules = field(default_factory=VerifyRules)
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Taught:
+    """The candidate is worth keeping."""
+
+    candidate: Candidate
+    verdict: Accepted
+    probe_items: int
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Declined:
+    """Nothing is to change. `meter` counts what was consumed before it was clear."""
+
+    verdict: Rejected
+    meter: DataMeter
+    probe_items: int = 0
+
+
+Outcome = Taught | Declined
+
+
+def run_transfer(
+    student: Student,
+    packets: Sequence[AuthenticPacket],
+    domain: Domain,
+    *,
+    current: ConceptAlignmentLayer | None,
+    rules: TransferRules,
+    report: Report,
+) -> Outcome:
+    """Teaches `student` from packets whose signers are known, or says why not.
+
+    Args:
+        student: The learner; never modified.
+        packets: At least one, of one domain.
+        domain: For screening and for the exam; alignment sees its grammar only.
+        current: The CAL that the student carries for this domain today.
+        rules: What the student decides for itself.
+        report: Hears of every step.
+    """
+    results = [screen(packet, domain, rules.screen) for packet in packets]
+    screened = [result for result in results if isinstance(result, ScreenedPacket)]
+    refused = [result for result in results if isinstance(result, Rejected)]
+    if refused:
+        return Declined(_merged(refused), _received(packets))
+    report(Progress(f"{len(screened)} packets screened", {}, TransferState.SCREENED))
+    lesson = combine(screened, rules.combine)
+    try:
+        candidate = align(student, lesson, domain, rules.align, report)
+    except (AlignmentError, CompatibilityError) as error:
+        return Declined(Rejected((error.reason,), (str(error),)), _received(packets))
+    return _examined(student, candidate, lesson, domain, current=current, rules=rules, report=report)
+
+
+def _examined(
+    student: Student,
+    candidate: Candidate,
+    lesson: Lesson,
+    domain: Domain,
+    *,
+    current: ConceptAlignmentLayer | None,
+    rules: TransferRules,
+    report: Report,
+) -> Outcome:
+    probes = draw_probes(
+        domain,
+        seed=rules.verify.probe_seed,
+        per_level=rules.verify.probes_per_level,
+        exclude=[trace.question for trace in lesson.traces],
+    )
+    verdict: Verdict = verify(
+        student, candidate, domain, probes, current=current, rules=rules.verify, report=report
+    )
+    if isinstance(verdict, Accepted):
+        return Taught(candidate, verdict, len(probes.items))
+    return Declined(verdict, candidate.meter, len(probes.items))
+
+
+def _merged(refused: Sequence[Rejected]) -> Rejected:
+    """One rejection with all reasons, each once."""
+    reasons = dict.fromkeys(reason for one in refused for reason in one.reasons)
+    details = tuple(detail for one in refused for detail in one.details)
+    return Rejected(tuple(reasons), details)
+
+
+def _received(packets: Sequence[AuthenticPacket]) -> DataMeter:
+    return DataMeter(
+        concepts=sum(len(p.packet.concepts) for p in packets),
+        traces=sum(len(p.packet.traces) for p in packets),
+        bytes=sum(p.bytes_on_wire for p in packets),
+    )
