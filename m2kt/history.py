@@ -1,0 +1,179 @@
+"""What a student learnt in the course of time, as values.
+
+A state names the one before it as its parent, a rollback included, so the chain of
+parents tells all that ever happened. Free of torch.
+
+Owns: `Skill`, `StudentState`, and which state un-learning or going back leads to.
+Does not own: keeping them (store).
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+from m2kt.digest import Digest, digest_of
+from m2kt.errors import NotFoundError, StoreError
+from m2kt.identity import KeyId, PacketId, TransferId
+
+FORMAT: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Skill:
+    """What a student can do in one domain, and whom it has it from.
+
+    Attributes:
+        cal: Digest of the Concept Alignment Layer.
+        lineage: Ids of the packets that it was learnt from.
+        signers: Keys that signed those packets.
+    """
+
+    cal: Digest
+    lineage: tuple[PacketId, ...]
+    signers: tuple[KeyId, ...]
+
+    def touches(self, names: AbstractSet[str]) -> bool:
+        """Whether a packet or key of `names` had a part in it."""
+        return not names.isdisjoint(self.lineage) or not names.isdisjoint(self.signers)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudentState:
+    """One state in a student's history.
+
+    Attributes:
+        parent: Digest of the state before; None for the first.
+        transfer: The transfer that led to it; None if none did.
+        at_s: Unix time, seconds, on the student's clock.
+        note: One line for a person.
+        skills: For each domain by name, what the student can do in it.
+        unlearnt: Packets and keys that were un-learnt by this very step. States before
+            it that hold them are never gone back to.
+    """
+
+    parent: Digest | None
+    transfer: TransferId | None
+    at_s: float
+    note: str
+    skills: Mapping[str, Skill] = field(default_factory=dict)
+    unlearnt: tuple[PacketId | KeyId, ...] = ()
+
+    def __post_init__(self) -> None:
+        held = [name for name, skill in self.skills.items() if skill.touches(set(self.unlearnt))]
+        if held:
+            raise StoreError(
+                f"expected skills without what is un-learnt, found it in {', '.join(held)};"
+                " take the state that Store.unlearnt gives"
+            )
+
+    @property
+    def digest(self) -> Digest:
+        """Its name: the digest of its canonical JSON."""
+        return digest_of(self.encoded())
+
+    def encoded(self) -> bytes:
+        """Canonical JSON; equal states have equal bytes."""
+        skills = {name: asdict(skill) for name, skill in self.skills.items()}
+        plain = {
+            "format": FORMAT,
+            "parent": self.parent,
+            "transfer": self.transfer,
+            "at_s": float(self.at_s),
+            "note": self.note,
+            "skills": skills,
+            "unlearnt": sorted(self.unlearnt),
+        }
+        return json.dumps(plain, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+EMPTY: Final = StudentState(parent=None, transfer=None, at_s=0.0, note="nothing learnt yet")
+"""The state in which every student begins."""
+
+
+def decoded(raw: bytes) -> StudentState:
+    """Reads canonical JSON; round trip: `decoded(state.encoded()) == state`.
+
+    Raises:
+        StoreError: `raw` is of another format.
+        KeyError, TypeError, ValueError, AttributeError: `raw` is no state at all.
+    """
+    plain: dict[str, Any] = json.loads(raw)
+    if plain["format"] != FORMAT:
+        raise StoreError(f"expected a state of format {FORMAT}, found {plain['format']}")
+    skills = {
+        name: Skill(Digest(skill["cal"]), tuple(skill["lineage"]), tuple(skill["signers"]))
+        for name, skill in plain["skills"].items()
+    }
+    return StudentState(
+        parent=plain["parent"],
+        transfer=plain["transfer"],
+        at_s=plain["at_s"],
+        note=plain["note"],
+        skills=skills,
+        unlearnt=tuple(plain["unlearnt"]),
+    )
+
+
+def unlearnt(
+    history: Sequence[StudentState],
+    *,
+    packets: AbstractSet[PacketId] = frozenset(),
+    keys: AbstractSet[KeyId] = frozenset(),
+    at_s: float,
+) -> StudentState:
+    """The state to advance to, to be rid of packets or of all that keys signed.
+
+    For each domain the newest skill of the history without them and without anything
+    that was un-learnt after that skill was held; a domain without such a skill is gone.
+
+    Args:
+        history: Every state, newest first.
+        packets: What to un-learn.
+        keys: Whose packets to un-learn.
+        at_s: Unix time, seconds.
+    """
+    skills: dict[str, Skill] = {}
+    refused: set[str] = {*packets, *keys}
+    for state in history:
+        for name in (history[0].skills.keys() & state.skills.keys()) - skills.keys():
+            if not state.skills[name].touches(refused):
+                skills[name] = state.skills[name]
+        refused.update(state.unlearnt)
+    return StudentState(
+        parent=history[0].digest,
+        transfer=None,
+        at_s=at_s,
+        note=f"un-learnt {len(packets)} packets and {len(keys)} keys",
+        skills=skills,
+        unlearnt=(*sorted(packets), *sorted(keys)),
+    )
+
+
+def reverted(history: Sequence[StudentState], to: Digest, *, at_s: float) -> StudentState:
+    """The state to advance to, to have again the skills of the earlier state `to`.
+
+    Raises:
+        NotFoundError: `to` is not in the history.
+        StoreError: something that `to` holds was un-learnt since.
+    """
+    refused: set[str] = set()
+    for state in history:
+        if state.digest == to:
+            break
+        refused.update(state.unlearnt)
+    else:
+        raise NotFoundError(f"expected a state of the history, found {to}; list the history")
+    if any(skill.touches(refused) for skill in state.skills.values()):
+        raise StoreError(
+            f"expected a state without what was un-learnt since, found some of it in {to};"
+            " choose a later state"
+        )
+    return StudentState(
+        parent=history[0].digest,
+        transfer=None,
+        at_s=at_s,
+        note=f"back to {to}",
+        skills=state.skills,
+    )

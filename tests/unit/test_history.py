@@ -1,0 +1,114 @@
+"""Laws of a history: what un-learning and going back lead to."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from m2kt.digest import digest_of
+from m2kt.errors import NotFoundError, StoreError
+from m2kt.history import EMPTY, Skill, StudentState, decoded, reverted, unlearnt
+from m2kt.identity import KeyId, PacketId
+
+PACKETS = [PacketId(f"b3:{index}" + "0" * 63) for index in range(4)]
+KEYS = [KeyId(f"ed25519:{index}" + "0" * 63) for index in range(4)]
+names = st.sampled_from(["arith.mod7", "sort", "copy"])
+skills = st.builds(
+    Skill,
+    st.sampled_from([digest_of(b"a"), digest_of(b"b")]),
+    st.lists(st.sampled_from(PACKETS), unique=True, max_size=3).map(tuple),
+    st.lists(st.sampled_from(KEYS), unique=True, max_size=3).map(tuple),
+)
+skill_sets = st.dictionaries(names, skills, max_size=3)
+targets = st.tuples(st.frozensets(st.sampled_from(PACKETS)), st.frozensets(st.sampled_from(KEYS)))
+
+
+def grown(history, after):
+    """The history, newest first, with one more state of the given skills."""
+    state = StudentState(
+        parent=history[0].digest, transfer=None, at_s=float(len(history)), note="", skills=after
+    )
+    return (state, *history)
+
+
+@st.composite
+def histories(draw):
+    history = (EMPTY,)
+    for _ in range(draw(st.integers(0, 5))):
+        if draw(st.booleans()):
+            history = grown(history, draw(skill_sets))
+        else:
+            packets, keys = draw(targets)
+            history = (unlearnt(history, packets=packets, keys=keys, at_s=1.0), *history)
+    return history
+
+
+def skill(packet: int, key: int = 0) -> Skill:
+    return Skill(digest_of(bytes([packet])), (PACKETS[packet],), (KEYS[key],))
+
+
+@given(skill_sets, st.floats(0, 1e12), st.text())
+def test_a_state_survives_writing_and_reading(held, at_s, note):
+    state = StudentState(parent=EMPTY.digest, transfer=None, at_s=at_s, note=note, skills=held)
+    assert decoded(state.encoded()) == state
+    assert decoded(state.encoded()).digest == state.digest
+
+
+@given(histories(), targets)
+def test_what_is_unlearnt_stays_away_whatever_is_unlearnt_later(history, target):
+    packets, keys = target
+    first = unlearnt(history, packets=packets, keys=keys, at_s=2.0)
+    assert not any(held.touches({*packets, *keys}) for held in first.skills.values())
+    for other in PACKETS:
+        later = unlearnt((first, *history), packets={other}, at_s=3.0)
+        assert not any(held.touches({*packets, *keys, other}) for held in later.skills.values())
+
+
+@given(histories(), targets)
+def test_unlearning_invents_nothing_and_spares_the_innocent(history, target):
+    packets, keys = target
+    state, head = unlearnt(history, packets=packets, keys=keys, at_s=2.0), history[0]
+    assert state.parent == head.digest
+    assert state.skills.keys() <= head.skills.keys()
+    for name, held in head.skills.items():
+        if not held.touches({*packets, *keys}):
+            assert state.skills[name] == held
+    ever = [held for past in history for held in past.skills.values()]
+    assert all(held in ever for held in state.skills.values())
+
+
+def test_the_newest_earlier_skill_takes_the_place_of_the_unlearnt_one():
+    history = (EMPTY,)
+    for packet in (0, 1, 2):
+        history = grown(history, {"sort": skill(packet)})
+    assert unlearnt(history, packets={PACKETS[2]}, at_s=9.0).skills == {"sort": skill(1)}
+    assert unlearnt(history, packets=set(PACKETS), at_s=9.0).skills == {}
+
+
+def test_what_was_learnt_again_after_it_was_unlearnt_may_be_gone_back_to():
+    history = grown((EMPTY,), {"sort": skill(0, key=0)})
+    history = (unlearnt(history, keys={KEYS[0]}, at_s=2.0), *history)
+    history = grown(grown(history, {"sort": skill(1, key=0)}), {"sort": skill(2, key=1)})
+    assert unlearnt(history, keys={KEYS[1]}, at_s=9.0).skills == {"sort": skill(1, key=0)}
+
+
+def test_going_back_is_a_new_state_with_old_skills():
+    old = grown((EMPTY,), {"sort": skill(0)})
+    new = grown(old, {"sort": skill(1)})
+    state = reverted(new, old[0].digest, at_s=9.0)
+    assert (state.parent, state.skills) == (new[0].digest, old[0].skills)
+
+
+def test_nobody_goes_back_to_what_was_unlearnt():
+    old = grown((EMPTY,), {"sort": skill(0)})
+    clean = (unlearnt(old, packets={PACKETS[0]}, at_s=2.0), *old)
+    with pytest.raises(StoreError, match="un-learnt since"):
+        reverted(clean, old[0].digest, at_s=9.0)
+    with pytest.raises(NotFoundError):
+        reverted(clean, digest_of(b"elsewhere"), at_s=9.0)
+
+
+def test_a_state_cannot_hold_what_it_unlearns():
+    with pytest.raises(StoreError, match="un-learnt"):
+        replace(EMPTY, skills={"sort": skill(0)}, unlearnt=(PACKETS[0],))
