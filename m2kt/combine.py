@@ -1,0 +1,132 @@
+"""Several screened packets, one lesson.
+
+Owns: matching concepts by id, each packet's share in a concept (a strategy by name), and
+which traces remain. Does not own: screening (screen), what is done with a lesson (align).
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from m2kt.domain import Trace
+from m2kt.errors import PacketError, RequestError
+from m2kt.packet import Lesson, LessonConcept, ScreenedPacket, Source
+
+Shares = Callable[[Sequence[ScreenedPacket]], Sequence[float]]
+"""From the packets that hold a concept to their shares in it, which sum to 1."""
+
+
+def equal_shares(holders: Sequence[ScreenedPacket]) -> Sequence[float]:
+    """The mean."""
+    return [1 / len(holders)] * len(holders)
+
+
+def shares_by_traces(holders: Sequence[ScreenedPacket]) -> Sequence[float]:
+    """In proportion to one more than the number of traces that a packet shows."""
+    counts = [1 + len(holder.packet.traces) for holder in holders]
+    return [count / sum(counts) for count in counts]
+
+
+STRATEGIES: Final[Mapping[str, Shares]] = {
+    "mean": equal_shares,
+    "trace_weighted": shares_by_traces,
+}
+"""Every strategy by its name. To add one, add a function here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CombineRules:
+    """How packets are combined."""
+
+    strategy: str = "mean"
+
+    def __post_init__(self) -> None:
+        if self.strategy not in STRATEGIES:
+            raise RequestError(
+                f"expected a strategy of {', '.join(STRATEGIES)}, found {self.strategy!r}"
+            )
+
+
+def combine(packets: Sequence[ScreenedPacket], rules: CombineRules) -> Lesson:
+    """Makes one lesson; the same packets give the same lesson in any order of arrival.
+
+    Packets with equal content count once. Of traces that answer one question differently,
+    those that most packets agree on remain; on a tie, none does.
+
+    Raises:
+        PacketError: there is no packet, or they are of several domains.
+    """
+    unique = {packet.authentic.content_digest: packet for packet in reversed(packets)}
+    chosen = tuple(unique[digest] for digest in sorted(unique))
+    names = sorted({packet.packet.provenance.domain for packet in chosen})
+    if len(names) != 1:
+        raise PacketError(
+            f"expected packets of one domain, found {names}; combine each domain by itself"
+        )
+    concepts = _concepts(chosen, STRATEGIES[rules.strategy])
+    slots = {concept.spec.id: slot for slot, concept in enumerate(concepts)}
+    traces = _traces(chosen, slots)
+    return Lesson(
+        domain=names[0],
+        packets=chosen,
+        concepts=concepts,
+        traces=tuple(traces),
+        maps=tuple(traces.values()),
+        strategy=rules.strategy,
+    )
+
+
+def _concepts(packets: Sequence[ScreenedPacket], shares: Shares) -> tuple[LessonConcept, ...]:
+    """The union of the packets' concepts, in the order of their ids."""
+    rows: dict[str, list[tuple[int, int]]] = {}
+    specs = {}
+    for number, packet in enumerate(packets):
+        for row, spec in enumerate(packet.packet.concepts):
+            rows.setdefault(spec.id, []).append((number, row))
+            specs.setdefault(spec.id, spec)
+    found = []
+    for name in sorted(rows):
+        weights = shares([packets[number] for number, _ in rows[name]])
+        sources = zip(rows[name], weights, strict=True)
+        found.append(
+            LessonConcept(
+                specs[name], tuple(Source(n, row, weight) for (n, row), weight in sources)
+            )
+        )
+    return tuple(found)
+
+
+Map = tuple[dict[int, float], ...]
+
+
+def _traces(packets: Sequence[ScreenedPacket], slots: Mapping[str, int]) -> dict[Trace, Map]:
+    """The traces that remain, each with its maps in terms of the lesson's concepts."""
+    votes = Counter(trace for packet in packets for trace in set(packet.packet.traces))
+    rivals: dict[str, list[Trace]] = {}
+    for trace in votes:
+        rivals.setdefault(trace.question, []).append(trace)
+    kept: dict[Trace, Map] = {}
+    for packet in packets:
+        for trace, its_map in _mapped(packet, slots):
+            most = max(votes[rival] for rival in rivals[trace.question])
+            leaders = [rival for rival in rivals[trace.question] if votes[rival] == most]
+            if leaders == [trace]:
+                kept.setdefault(trace, its_map)
+    return kept
+
+
+def _mapped(packet: ScreenedPacket, slots: Mapping[str, int]) -> list[tuple[Trace, Map]]:
+    """A packet's traces, and their activation maps rewritten to the lesson's concepts."""
+    content = packet.packet
+    names = [spec.id for spec in content.concepts]
+    indices, weights = content.maps.indices.tolist(), content.maps.weights.tolist()
+    found, at = [], 0
+    for trace in content.traces:
+        steps = range(at, at + len(trace.steps))
+        at += len(trace.steps)
+        maps = tuple(
+            {slots[names[i]]: w for i, w in zip(indices[n], weights[n], strict=True)} for n in steps
+        )
+        found.append((trace, maps))
+    return found
