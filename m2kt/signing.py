@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from m2kt.errors import BadSignatureError, OversizeError, StoreError, UnknownKeyError
 from m2kt.identity import AgentId, KeyId
-from m2kt.trust import TrustStore, key_id_of, public_key_of, require_strong, write_atomically
+from m2kt.trust import TrustStore, key_id_of, public_key_of, require_strong
 
 MAX_ENVELOPE_PAYLOAD_BYTES: Final = 256 * 1024
 MAX_SIGNATURES: Final = 8
@@ -121,10 +121,18 @@ class Ed25519Signer:
         Raises:
             StoreError: there is a file of that name, or it cannot be written.
         """
-        if path.exists():
-            raise StoreError(f"expected no file at {path}, found one; choose another name")
         pem = self._key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        write_atomically(path, pem)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(handle, "wb") as file:
+                file.write(pem)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise StoreError(
+                f"expected to write a new key to {path}, found {error}; choose another name"
+            ) from error
 
     @classmethod
     def load(cls, path: Path) -> "Ed25519Signer":

@@ -5,13 +5,12 @@ Does not own: checking a signature (signing).
 """
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+from m2kt.disk import LocalDisk, disk_errors, put_whole
 from m2kt.errors import (
     M2KTError,
     RequestError,
@@ -221,7 +220,9 @@ def save_trust(path: Path, trust: TrustStore) -> None:
         "enrolled": keys,
         "revoked": dict(sorted(trust.revoked.items())),
     }
-    write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
+    with disk_errors(f"make the folder of {path}"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    put_whole(LocalDisk(), path, [(json.dumps(content, indent=2) + "\n").encode()])
 
 
 def _from_json(content: dict[str, Any]) -> TrustStore:
@@ -238,30 +239,3 @@ def _from_json(content: dict[str, Any]) -> TrustStore:
         enrolled=enrolled,
         revoked=revoked,
     )
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Replaces `path` by a file that only its owner can read: the old content or the new.
-
-    Raises:
-        StoreError: the folder cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(scratch).replace(path)
-        except OSError:
-            Path(scratch).unlink(missing_ok=True)
-            raise
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except OSError as error:
-        raise StoreError(f"expected to write {path}, found {error}; free the disk") from error
