@@ -1,0 +1,218 @@
+"""`m2kt learn`, `watch`, `ask`, `history`, `unlearn`: talking to a student.
+
+Owns: these commands. Does not own: the calls (client), how text looks (console).
+"""
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+from rich.text import Text
+
+from m2kt.errors import RequestError
+from m2kt.identity import KeyId, PacketId, TransferId
+from m2kt.progress import Event, TransferState
+from m2kt.verdict import Accepted, Verdict
+
+from . import console
+from .client import PeerClient
+from .settings import TlsFiles, read_settings
+from .views import TransferView
+
+T = TypeVar("T")
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+StudentAt = Annotated[str, typer.Option("--student", help="Address of the student, host:port.")]
+Domain = Annotated[str, typer.Option("--domain", help="Name of the domain, see `m2kt domains`.")]
+Timeout = Annotated[float, typer.Option("--timeout", help="Deadline in seconds.", min=0.1)]
+Config = Annotated[
+    Path | None, typer.Option("--config", help="Settings of an agent, for its TLS files.")
+]
+
+COLORS = {
+    TransferState.COMMITTED: "green",
+    TransferState.REJECTED: "yellow",
+    TransferState.FAILED: "red",
+    TransferState.ROLLED_BACK: "yellow",
+}
+
+
+def done(work: Coroutine[Any, Any, T]) -> T:
+    """The result of `work`, on an event loop of its own."""
+    return asyncio.run(work)
+
+
+def tls_of(config: Path | None) -> TlsFiles | None:
+    """The TLS files that an agent's settings name."""
+    return None if config is None else read_settings(config).tls
+
+
+def learn(
+    student: StudentAt,
+    domain: Domain,
+    teacher: Annotated[
+        list[str] | None, typer.Option("--teacher", help="Address of a teacher; repeatable.")
+    ] = None,
+    broker: Annotated[str, typer.Option("--broker", help="Address of a broker to ask.")] = "",
+    timeout: Timeout = 3600.0,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Asks a student to learn a domain, and watches. Exit code 1 if it declines."""
+    if not teacher and not broker:
+        raise RequestError("expected --teacher or --broker, found neither; say whom to learn from")
+
+    async def work() -> tuple[TransferView, list[Event]]:
+        async with PeerClient(student, tls=tls_of(config)) as peer:
+            transfer = await peer.learn(
+                domain, teachers=teacher or (), broker=broker, timeout_s=min(timeout, 30.0)
+            )
+            console.say(f"transfer {transfer}")
+            events = await _watched(peer, transfer, after=0, timeout_s=timeout)
+            return await peer.transfer(transfer, timeout_s=30.0), events
+
+    _end(*done(work()), as_json=as_json)
+
+
+def watch(
+    transfer: Annotated[str, typer.Argument(help="Id of the transfer.")],
+    student: StudentAt,
+    start: Annotated[int, typer.Option("--from", help="First event wanted.", min=1)] = 1,
+    timeout: Timeout = 3600.0,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Shows the events of a transfer until it has ended. Exit code 1 if the student declines."""
+
+    async def work() -> tuple[TransferView, list[Event]]:
+        async with PeerClient(student, tls=tls_of(config)) as peer:
+            name = TransferId(transfer)
+            events = await _watched(peer, name, after=start - 1, timeout_s=timeout)
+            return await peer.transfer(name, timeout_s=30.0), events
+
+    _end(*done(work()), as_json=as_json)
+
+
+def ask(
+    questions: Annotated[list[str], typer.Argument(help="Questions of the domain.")],
+    student: StudentAt,
+    domain: Domain,
+    timeout: Timeout = 120.0,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Asks a student questions, which it answers with what it has learnt."""
+
+    async def work() -> Any:  # noqa: ANN401
+        async with PeerClient(student, tls=tls_of(config)) as peer:
+            return await peer.answer(domain, questions, timeout_s=timeout)
+
+    answers = done(work())
+    if as_json:
+        console.emit({"domain": domain, "answers": answers})
+        return
+    shown = console.table("", "question", "what the student wrote", "answer")
+    for answer in answers:
+        shown.add_row(
+            Text(answer.question), Text(answer.completion.rstrip()), Text(answer.answer or "none")
+        )
+    console.out.print(shown)
+
+
+def history(
+    student: StudentAt,
+    limit: Annotated[int, typer.Option("--limit", help="At most so many; 0 for all.", min=0)] = 0,
+    timeout: Timeout = 30.0,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Lists the states that a student has been in, newest first."""
+
+    async def work() -> Any:  # noqa: ANN401
+        async with PeerClient(student, tls=tls_of(config)) as peer:
+            return await peer.history(limit=limit, timeout_s=timeout)
+
+    states = done(work())
+    if as_json:
+        console.emit({"states": states})
+        return
+    shown = console.table("", "state", "when", "what happened", "skills")
+    for state in states:
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(state.at_s))
+        skills = "\n".join(f"{name} from {', '.join(s.lineage)}" for name, s in state.skills.items())
+        shown.add_row(state.digest[:15], when, Text(state.note), Text(skills or "none"))
+    console.out.print(shown)
+
+
+def unlearn(
+    student: StudentAt,
+    packet: Annotated[str, typer.Option("--packet", help="Id of a packet.")] = "",
+    key: Annotated[str, typer.Option("--key", help="Id of a key: all that it signed.")] = "",
+    timeout: Timeout = 60.0,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Moves a student to a state that holds nothing of a packet, or of a key."""
+    if bool(packet) == bool(key):
+        raise RequestError("expected --packet or --key, found both or neither; name one")
+
+    async def work() -> Any:  # noqa: ANN401
+        async with PeerClient(student, tls=tls_of(config)) as peer:
+            named: dict[str, Any] = {"packet": PacketId(packet)} if packet else {"key": KeyId(key)}
+            return await peer.unlearn(**named, timeout_s=timeout)
+
+    head, moved = done(work())
+    if as_json:
+        console.emit({"head": head, "moved": moved})
+        return
+    left = ", ".join(head.skills) or "no skill"
+    console.out.print(f"HEAD {'moved to' if moved else 'stays at'} {head.digest} with {left}")
+
+
+async def _watched(
+    peer: PeerClient, transfer: TransferId, *, after: int, timeout_s: float
+) -> list[Event]:
+    events = []
+    async for event in peer.watch(transfer, after=after, timeout_s=timeout_s):
+        events.append(event)
+        show_event(event)
+    return events
+
+
+def show_event(event: Event) -> None:
+    """One line on stderr: number, state, message, figures."""
+    line = Text(f"{event.number:4d} ", style="dim")
+    line.append(f"{event.state.value:<14}", style=COLORS.get(event.state, "cyan"))
+    line.append(event.message)
+    figures = "  ".join(f"{name} {value:.4g}" for name, value in sorted(event.figures.items()))
+    line.append(f"  {figures}" if figures else "", style="dim")
+    console.err.print(line)
+
+
+def _end(view: TransferView, events: list[Event], *, as_json: bool) -> None:
+    if as_json:
+        console.emit({"transfer": view, "events": events})
+    elif view.verdict is not None:
+        show_verdict(view.verdict)
+    if not isinstance(view.verdict, Accepted):
+        raise typer.Exit(console.DECLINED)
+
+
+def show_verdict(verdict: Verdict) -> None:
+    """The verdict and the exam behind it."""
+    if isinstance(verdict, Accepted):
+        console.out.print("[bold green]accepted[/bold green]")
+    else:
+        console.out.print(f"[bold yellow]rejected[/bold yellow]: {', '.join(verdict.reasons)}")
+        for detail in verdict.details:
+            console.out.print(Text(f"  {detail}"))
+    if verdict.evidence is None:
+        return
+    shown = console.table("", "level", "#before", "#after")
+    for level, before in verdict.evidence.before.items():
+        after = verdict.evidence.after.get(level, 0.0)
+        shown.add_row(str(level), f"{before:.3f}", f"{after:.3f}")
+    console.out.print(shown)
