@@ -1,0 +1,65 @@
+"""`m2kt zoo train|list`: the small reference models and how they are made.
+
+Owns: these commands. Does not own: models and recipes (m2kt.zoo).
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from m2kt import zoo
+from m2kt.errors import NotFoundError
+from m2kt.progress import Progress
+
+from . import console
+
+app = typer.Typer(no_args_is_help=True, help="Small reference models and how they are made.")
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+
+
+@app.command(name="list")
+def list_models(as_json: Json = False) -> None:
+    """Lists the models that come with this software."""
+    recipes = {name: zoo.recipe(name) for name in zoo.names()}
+    if as_json:
+        console.emit({"models": recipes})
+        return
+    shown = console.table("", "model", "family", "#weights", "accuracy by level", "what it knows")
+    for name, found in recipes.items():
+        accuracy = "  ".join(
+            f"{level}: {share:.2f}" for level, share in found["figures"]["accuracy"].items()
+        )
+        parameters = f"{found['figures']['parameters']:,}"
+        recipe = found["recipe"]
+        shown.add_row(name, recipe["family"], parameters, accuracy, recipe["about"])
+    console.out.print(shown)
+
+
+@app.command()
+def train(
+    name: Annotated[str, typer.Argument(help="Name of a recipe.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write the model to.")],
+    seed: Annotated[int | None, typer.Option("--seed", help="Instead of the recipe's.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Trains a reference model from nothing, by its recipe."""
+    from m2kt.zoo.recipes import RECIPES
+    from m2kt.zoo.training import train as train_model
+
+    if name not in RECIPES:
+        raise NotFoundError(
+            f"expected one of the recipes {', '.join(RECIPES)}, found {name[:80]!r}; name one, or"
+            " add a recipe to m2kt/zoo/recipes.py"
+        )
+
+    def report(progress: Progress) -> None:
+        figures = "  ".join(f"{key} {value:.4g}" for key, value in progress.figures.items())
+        console.say(f"{progress.message}  {figures}")
+
+    figures = train_model(RECIPES[name], out, seed=seed, report=report)
+    if as_json:
+        console.emit({"name": name, "folder": out, "figures": figures})
+    else:
+        console.out.print(f"{name}: {figures.parameters:,} weights in {out}, {figures.seconds} s")
