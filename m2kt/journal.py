@@ -67,9 +67,9 @@ class Transfer:
     id: TransferId
     domain: str
     request: bytes
-    state: TransferState
-    packets: tuple[PacketId, ...]
-    outcome: bytes | None
+    state: TransferState = TransferState.OFFERED
+    packets: tuple[PacketId, ...] = ()
+    outcome: bytes | None = None
     created_at_s: float
     updated_at_s: float
 
@@ -106,45 +106,40 @@ class Journal:
 
     # --- transfers and their events ---
 
-    def begin(
-        self,
-        transfer: TransferId,
-        domain: str,
-        request: bytes,
-        *,
-        at_s: float,
-        idempotency_key: str | None = None,
-    ) -> Transfer:
-        """Enters a transfer as OFFERED, its first event, or finds the one of the same key.
+    def begin(self, transfer: Transfer, *, idempotency_key: str | None = None) -> Transfer:
+        """Enters a transfer with its first event, or finds the earlier one of the same key.
 
         Args:
-            transfer: A new id; not used if there is a transfer of the same key.
-            domain: Name of the domain.
-            request: What is asked for, in bytes of the caller's choice.
-            at_s: Unix time, seconds.
+            transfer: New, and OFFERED.
             idempotency_key: Names the request, however often it is made.
 
         Raises:
             RequestError: the key was used for another request.
-            StoreError: there is a transfer of that id.
+            StoreError: there is a transfer of that id, or it is not OFFERED.
         """
+        if transfer.state is not TransferState.OFFERED or transfer.outcome is not None:
+            raise StoreError(
+                f"expected a transfer to begin as OFFERED and without outcome, found"
+                f" {transfer.state}; record what happens to it afterwards"
+            )
         with self._database.transaction():
             where = " WHERE idempotency_key = ?"
             rows = self._database.rows(_TRANSFERS + where, idempotency_key)
             if rows:
-                return _same_request(_transfer(rows[0]), domain, request)
+                return _same_request(_transfer(rows[0]), transfer)
             self._database.rows(
-                "INSERT INTO transfers VALUES (?, ?, ?, ?, '[]', NULL, ?, ?, ?)",
-                transfer,
-                domain,
-                request,
-                TransferState.OFFERED,
+                "INSERT INTO transfers VALUES (?, ?, ?, ?, ?, NULL, ?, ?, ?)",
+                transfer.id,
+                transfer.domain,
+                transfer.request,
+                transfer.state,
+                json.dumps(transfer.packets),
                 idempotency_key,
-                at_s,
-                at_s,
+                transfer.created_at_s,
+                transfer.updated_at_s,
             )
-            self._append(transfer, TransferState.OFFERED, Progress("offered"), at_s)
-            return self.transfer(transfer)
+            self._append(transfer.id, transfer.state, Progress("offered"), transfer.created_at_s)
+        return transfer
 
     def record(
         self,
@@ -306,8 +301,8 @@ class Journal:
         return tuple(envelope for (envelope,) in rows)
 
 
-def _same_request(earlier: Transfer, domain: str, request: bytes) -> Transfer:
-    if (earlier.domain, earlier.request) != (domain, request):
+def _same_request(earlier: Transfer, now: Transfer) -> Transfer:
+    if (earlier.domain, earlier.request) != (now.domain, now.request):
         raise RequestError(
             f"expected the request of transfer {earlier.id}, found another with its idempotency"
             " key; take a new key for a new request"

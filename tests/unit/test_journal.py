@@ -4,6 +4,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from m2kt.digest import digest_of
 from m2kt.errors import NotFoundError, RequestError, StoreError
 from m2kt.identity import PacketId, TransferId
-from m2kt.journal import Journal
+from m2kt.journal import Journal, Transfer
 from m2kt.progress import FINAL, MOVES, Progress, TransferState
 
 T = TransferId("t-1")
@@ -29,8 +30,14 @@ def journal(tmp_path: Path):
         yield opened
 
 
+def offered(name: TransferId = T, request: bytes = b"request") -> Transfer:
+    return Transfer(
+        id=name, domain="arith.mod7", request=request, created_at_s=1.0, updated_at_s=1.0
+    )
+
+
 def begun(journal: Journal, name: TransferId = T, key: str | None = None):
-    return journal.begin(name, "arith.mod7", b"request", at_s=1.0, idempotency_key=key)
+    return journal.begin(offered(name), idempotency_key=key)
 
 
 def move(journal: Journal, state: TransferState, name: TransferId = T):
@@ -112,7 +119,7 @@ def test_an_equal_request_of_one_key_is_one_transfer(journal: Journal):
     assert begun(journal, TransferId("t-3")).id == "t-3"
     assert begun(journal, TransferId("t-4")).id == "t-4"
     with pytest.raises(RequestError, match="new key"):
-        journal.begin(TransferId("t-5"), "sort", b"other", at_s=1.0, idempotency_key="once")
+        journal.begin(offered(TransferId("t-5"), b"other"), idempotency_key="once")
     assert [one.id for one in journal.transfers()] == [T, "t-3", "t-4"]
 
 
@@ -121,6 +128,9 @@ def test_an_id_is_used_once_and_an_unknown_one_is_not_found(journal: Journal):
     with pytest.raises(StoreError):
         begun(journal)
     assert len(journal.events_after(T, 0)) == 1
+    late = replace(offered(TransferId("t-2")), state=S.COMMITTED)
+    with pytest.raises(StoreError, match="OFFERED"):
+        journal.begin(late)
     nobody = TransferId("nobody")
     for ask in (
         lambda: journal.transfer(nobody),
@@ -187,11 +197,12 @@ def test_events_of_several_threads_are_numbered_without_gaps(journal: Journal):
 
 WRITER = """
 import itertools, sys
-from m2kt.journal import Journal
+from m2kt.journal import Journal, Transfer
 from m2kt.progress import Progress, TransferState
 journal = Journal(__import__("pathlib").Path(sys.argv[1]))
 for round in itertools.count():
-    journal.begin(f"t-{round}", "d", b"", at_s=1.0)
+    new = Transfer(id=f"t-{round}", domain="d", request=b"", created_at_s=1.0, updated_at_s=1.0)
+    journal.begin(new)
     for state in ("AUTHENTICATED", "SCREENED", "ALIGNING", "VERIFYING", "COMMITTED"):
         event = journal.record(f"t-{round}", Progress(state, {}, TransferState(state)), at_s=2.0)
         print(event.transfer, event.number, flush=True)
@@ -224,7 +235,7 @@ class Watching(RuleBasedStateMachine):
         super().__init__()
         self.folder = Path(tempfile.mkdtemp())
         self.journal = Journal(self.folder / "j")
-        self.journal.begin(T, "d", b"", at_s=1.0)
+        self.journal.begin(offered())
         self.happened = ["offered"]
         self.seen: list[str] = []
         self.last = 0
