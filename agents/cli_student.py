@@ -142,7 +142,9 @@ def history(
     shown = console.table("", "state", "when", "what happened", "skills")
     for state in states:
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(state.at_s))
-        skills = "\n".join(f"{name} from {', '.join(s.lineage)}" for name, s in state.skills.items())
+        skills = "\n".join(
+            f"{name} from {', '.join(s.lineage)}" for name, s in state.skills.items()
+        )
         shown.add_row(state.digest[:15], when, Text(state.note), Text(skills or "none"))
     console.out.print(shown)
 
