@@ -1,0 +1,71 @@
+"""Somebody on the way: relays a teacher's stream and flips one bit of one chunk.
+
+For the demo and for tests of what a student refuses.
+
+Owns: `TamperingRelay`. Does not own: being refused (the student's intake).
+"""
+
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Any, Self, final
+
+from grpc import aio
+
+from m2kt.wire.v1 import teacher_service_pb2 as pb
+from m2kt.wire.v1 import teacher_service_pb2_grpc as pb_grpc
+
+from .channel import open_channel
+from .server import RunningServer, Service, serve
+from .settings import Limits
+
+Context = aio.ServicerContext[Any, Any]
+
+
+@final
+class TamperingRelay(pb_grpc.TeacherServiceServicer):
+    """A teacher's service, relayed from `teacher`, with a bit flipped. Use it in `async with`.
+
+    Attributes:
+        address: Where it answers.
+        flipped: Which bit was flipped, once one was.
+    """
+
+    def __init__(self, teacher: str, *, chunk: int = 0, byte: int = 1000, bit: int = 3) -> None:
+        self._channel = open_channel(teacher, tls=None, own_connection=True)
+        self._teacher = pb_grpc.TeacherServiceStub(self._channel)
+        self._chunk, self._byte, self._bit = chunk, byte, bit
+        self._server: RunningServer | None = None
+        self.address = ""
+        self.flipped = ""
+
+    async def __aenter__(self) -> Self:
+        descriptor = pb.DESCRIPTOR.services_by_name["TeacherService"]
+        add = partial(pb_grpc.add_TeacherServiceServicer_to_server, self)
+        self._server = await serve([Service(descriptor, add)], "127.0.0.1:0", limits=Limits())
+        self.address = self._server.address
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._server is not None:
+            await self._server.drain(1.0)
+        await self._channel.close()
+
+    async def DescribeTeacher(  # noqa: N802 - the name in the proto
+        self, request: pb.DescribeTeacherRequest, context: Context
+    ) -> pb.DescribeTeacherResponse:
+        """What the teacher says."""
+        return await self._teacher.DescribeTeacher(request, timeout=context.time_remaining())
+
+    async def StreamPacket(  # noqa: N802
+        self, request: pb.StreamPacketRequest, context: Context
+    ) -> AsyncIterator[pb.StreamPacketResponse]:
+        """What the teacher sends, but for one bit."""
+        call = self._teacher.StreamPacket(request, timeout=context.time_remaining())
+        async for part in call:
+            if part.HasField("chunk") and part.chunk.index == self._chunk:
+                data = bytearray(part.chunk.data)
+                place = min(self._byte, len(data) - 1)
+                data[place] ^= 1 << self._bit
+                part.chunk.data = bytes(data)
+                self.flipped = f"bit {self._bit} of byte {place} of chunk {self._chunk}"
+            yield part
