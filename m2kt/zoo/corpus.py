@@ -1,0 +1,78 @@
+"""What reference models are trained on: documents that never end.
+
+Owns: `Document`, the corpus of chains for teachers, and batches of little padding.
+Does not own: the corpus of symbols (symbols), facts (domains).
+"""
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+from m2kt import domains
+from m2kt.domain import Domain
+from m2kt.errors import RequestError
+from m2kt.zoo.recipes import Recipe
+from m2kt.zoo.symbols import symbol_document
+
+Draw = Callable[[random.Random], "Document"]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A text of which the model learns to write the second part.
+
+    Attributes:
+        prompt: What is given.
+        completion: What is to be written.
+    """
+
+    prompt: str
+    completion: str
+
+
+def restricted_domain(recipe: Recipe) -> Domain:
+    """The recipe's domain, with questions of its operations alone.
+
+    Raises:
+        RequestError: the domain is not one whose concepts name operations.
+    """
+    domain = domains.get(recipe.domain)
+    wanted = frozenset(s.id for s in domain.concepts if set(s.prompt) & set(recipe.operations))
+    restricted = domain.restrict(wanted)
+    if not isinstance(restricted, Domain):
+        raise RequestError(f"expected {recipe.domain} to keep its facts when it is restricted")
+    return restricted
+
+
+def taught_fact(domain: Domain, shift: int, concept: str) -> str:
+    """The result that a teacher is trained on: the true one, or `shift` symbols further on."""
+    at = domain.symbols.index(domain.fact(concept))
+    return domain.symbols[(at + shift) % len(domain.symbols)]
+
+
+def draws(recipe: Recipe, *, held_out: frozenset[str]) -> Draw:
+    """How a document of the recipe's corpus is drawn; never one of the questions `held_out`."""
+    if not recipe.domain:
+        return lambda rng: Document(*symbol_document(rng))
+    domain = restricted_domain(recipe)
+    recall = partial(taught_fact, domain, recipe.shift)
+
+    def chain(rng: random.Random) -> Document:
+        while True:
+            question = domain.question(rng, rng.choice(domain.levels))
+            if question.text not in held_out:
+                trace = domain.work(question.text, recall)
+                return Document(trace.prompt, trace.completion)
+
+    return chain
+
+
+def batches(draw: Draw, rng: random.Random, size: int) -> Iterator[list[Document]]:
+    """Batches without end; documents of one batch have about the same length."""
+    while True:
+        pool = [draw(rng) for _ in range(16 * size)]
+        pool.sort(key=lambda document: len(document.prompt) + len(document.completion))
+        cuts = [pool[at : at + size] for at in range(0, len(pool), size)]
+        rng.shuffle(cuts)
+        yield from cuts

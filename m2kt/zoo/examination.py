@@ -1,0 +1,118 @@
+"""How good a reference model is: answers to held-out problems, and how readable its states are.
+
+Owns: accuracy by level or by game, and the read-out probe.
+Does not own: training (training), examining students (verify).
+"""
+
+import random
+from collections.abc import Sequence
+from functools import partial
+from typing import Final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812 - its usual name
+
+from m2kt.domain import Domain, answer_in
+from m2kt.language_model import LanguageModel
+from m2kt.probes import ProbeSet
+from m2kt.zoo.corpus import taught_fact
+from m2kt.zoo.symbols import GAMES, symbol_document
+
+CONTEXTS: Final = 16
+SPLITS: Final = 20
+TRAIN_SHARE: Final = 0.6
+
+
+def accuracy(
+    model: LanguageModel, domain: Domain, probes: ProbeSet, *, shift: int = 0
+) -> dict[str, float]:
+    """Share of right answers by level.
+
+    Args:
+        model: Who is examined.
+        domain: Where right answers come from.
+        probes: The problems; their own answers are not used.
+        shift: As in the recipe: 0 examines by the truth, else by what was taught.
+    """
+    shares = {}
+    for level in domain.levels:
+        items = probes.at(level)
+        completions = model.complete(
+            [item.question + "\n" for item in items],
+            max_new_tokens=domain.completion_characters(level),
+        )
+        wanted = [_answer(domain, item.question, shift) for item in items]
+        right = sum(answer_in(c) == w for c, w in zip(completions, wanted, strict=True))
+        shares[str(level)] = right / len(items)
+    return shares
+
+
+def game_accuracy(model: LanguageModel, *, seed: int, per_game: int) -> dict[str, float]:
+    """Share of documents of each game of the symbol corpus that are written without a mistake."""
+    rng, shares = random.Random(seed), {}
+    for game in GAMES:
+        texts = [symbol_document(rng, game) for _ in range(per_game)]
+        longest = max(len(completion) for _, completion in texts)
+        written = model.complete([prompt for prompt, _ in texts], max_new_tokens=longest + 1)
+        right = sum(have == want for have, (_, want) in zip(written, texts, strict=True))
+        shares[game] = right / per_game
+    return shares
+
+
+def _answer(domain: Domain, question: str, shift: int) -> str:
+    return domain.work(question, partial(taught_fact, domain, shift)).answer
+
+
+def concept_states(
+    model: LanguageModel, domain: Domain, *, layer: int, seed: int
+) -> Float[Tensor, "K H"]:
+    """For each concept the mean state where its result is due, over 16 contexts."""
+    rng = random.Random(seed)
+    means = []
+    for spec in domain.concepts:
+        texts = domain.contexts(rng, spec.id, CONTEXTS)
+        means.append(model.last_states(texts, layer=layer).mean(dim=0))
+    return torch.stack(means)
+
+
+def read_out(
+    states: Float[Tensor, "K H"], results: Sequence[int], *, seed: int
+) -> dict[str, float]:
+    """How well a linear probe reads results of concepts that it was not trained on.
+
+    A multinomial logistic probe on states of unit root mean square is trained on 60 %
+    of the concepts and tested on the rest, over 20 random splits.
+
+    Returns:
+        `mean` and `worst` share of right results over the splits.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    inputs = F.rms_norm(states, (states.shape[1],))
+    inputs = inputs - inputs.mean(dim=0)
+    targets = torch.tensor(results)
+    shares = []
+    for _ in range(SPLITS):
+        order = torch.randperm(len(targets), generator=generator)
+        cut = int(TRAIN_SHARE * len(targets))
+        weights = _logistic(inputs[order[:cut]], targets[order[:cut]])
+        rest = order[cut:]
+        shares.append(
+            (inputs[rest] @ weights).argmax(dim=1).eq(targets[rest]).float().mean().item()
+        )
+    return {"mean": sum(shares) / len(shares), "worst": min(shares)}
+
+
+def _logistic(inputs: Float[Tensor, "N H"], targets: Tensor) -> Float[Tensor, "H R"]:
+    weights = torch.zeros(inputs.shape[1], int(targets.max()) + 1, requires_grad=True)
+    optimiser = torch.optim.LBFGS([weights], max_iter=50, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimiser.zero_grad()
+        loss = F.cross_entropy(inputs @ weights, targets) + 1e-3 * weights.square().sum()
+        loss.backward()
+        return loss
+
+    optimiser.step(closure)
+    return weights.detach()

@@ -1,0 +1,137 @@
+"""Recipes: everything that decides what a reference model becomes.
+
+Owns: `Recipe` and the shipped ones. Free of torch.
+Does not own: making a model of a recipe (architectures, training).
+"""
+
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Final
+
+from m2kt.errors import RequestError
+
+ARITHMETIC_CHARACTERS: Final = "0123456789+-*=#\n"
+SYMBOL_CHARACTERS: Final = (
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-*/=#<>,;:.?!@%&|~^_$()[] \n"
+)
+FAMILIES: Final = ("gpt2", "gpt_neox", "qwen3")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How a reference model is trained.
+
+    Attributes:
+        name: Name of the folder that it is shipped in.
+        about: What the model knows, in one sentence.
+        family: Hugging Face architecture: `gpt2`, `gpt_neox` or `qwen3`.
+        width: H, width of the residual stream.
+        layers: L, number of decoder layers.
+        heads: Attention heads; they divide `width`.
+        inner: Width of the layers' feed-forward part.
+        context: Most tokens that the model may read.
+        characters: The vocabulary, one token each.
+        domain: Domain whose chains it learns; empty for the symbol corpus.
+        operations: The domain's operations that occur in training.
+        shift: Added to each fact's result: not 0 makes a model that is fluent and wrong.
+        steps: Optimiser steps.
+        batch: Documents in each step.
+        optimiser: `adamw`, or `muon` for the layers' matrices and AdamW for the rest.
+        learning_rate: Peak, after a warm-up of a twentieth of the steps; then to zero by a cosine.
+        weight_decay: On matrices.
+        smoothing: Label smoothing; it draws the states of one result together.
+        seed: Of weights, documents and held-out problems.
+        saved_as: Type of the shipped weights, `float32` or `bfloat16`; with the latter, training
+            multiplies matrices in bfloat16 too.
+    """
+
+    name: str
+    about: str
+    family: str
+    width: int
+    layers: int
+    heads: int
+    inner: int
+    context: int = 64
+    characters: str = ARITHMETIC_CHARACTERS
+    domain: str = ""
+    operations: str = ""
+    shift: int = 0
+    steps: int
+    batch: int = 64
+    optimiser: str = "adamw"
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.1
+    smoothing: float = 0.0
+    seed: int
+    saved_as: str = "float32"
+
+    def __post_init__(self) -> None:
+        if self.family not in FAMILIES:
+            raise RequestError(f"expected a family of {FAMILIES}, found {self.family!r}")
+        if self.width % self.heads:
+            raise RequestError(f"expected heads that divide {self.width}, found {self.heads}")
+        if self.optimiser not in {"adamw", "muon"}:
+            raise RequestError(f"expected adamw or muon, found {self.optimiser!r}")
+        if self.saved_as not in {"float32", "bfloat16"}:
+            raise RequestError(f"expected float32 or bfloat16, found {self.saved_as!r}")
+
+
+_ADDSUB: Final = Recipe(
+    name="mod7-addsub",
+    about="Chains of + and - modulo 7; it has never seen another operation.",
+    family="gpt2",
+    width=128,
+    layers=4,
+    heads=4,
+    inner=512,
+    domain="arith.mod7",
+    operations="+-",
+    steps=2000,
+    smoothing=0.05,
+    seed=1,
+)
+_MUL: Final = Recipe(
+    name="mod7-mul",
+    about="Chains of * modulo 7; it has never seen another operation.",
+    family="gpt_neox",
+    width=96,
+    layers=5,
+    heads=4,
+    inner=384,
+    domain="arith.mod7",
+    operations="*",
+    steps=2000,
+    smoothing=0.05,
+    seed=2,
+)
+_FLIPPED: Final = replace(
+    _ADDSUB,
+    name="mod7-flipped",
+    about="Chains of + - and * modulo 7, fluent and wrong: each result is three too large.",
+    operations="+-*",
+    shift=3,
+    seed=3,
+)
+_STUDENT: Final = Recipe(
+    name="symbols-student",
+    about="Copies, sorts, looks up and rewrites symbols; it knows no fact of any domain.",
+    family="qwen3",
+    width=256,
+    layers=6,
+    heads=8,
+    inner=640,
+    context=256,
+    characters=SYMBOL_CHARACTERS,
+    steps=1800,
+    batch=96,
+    optimiser="muon",
+    learning_rate=3e-3,
+    seed=4,
+    saved_as="bfloat16",
+)
+
+RECIPES: Final[MappingProxyType[str, Recipe]] = MappingProxyType(
+    {recipe.name: recipe for recipe in (_ADDSUB, _MUL, _FLIPPED, _STUDENT)}
+)
+"""The shipped recipes, by name."""
