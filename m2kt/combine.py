@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from m2kt.domain import Trace
+from m2kt.domain import ConceptSpec, Trace
 from m2kt.errors import PacketError, RequestError
 from m2kt.packet import Lesson, LessonConcept, ScreenedPacket, Source
 
@@ -51,13 +51,17 @@ class CombineRules:
 def combine(packets: Sequence[ScreenedPacket], rules: CombineRules) -> Lesson:
     """Makes one lesson; the same packets give the same lesson in any order of arrival.
 
-    Packets with equal content count once. Of traces that answer one question differently,
-    those that most packets agree on remain; on a tie, none does.
+    Packets with equal content count once, whoever signed them: a copy is no second opinion.
+    Of traces that answer one question differently, the one that most packets give remains;
+    on a tie, none does.
 
     Raises:
-        PacketError: there is no packet, or they are of several domains.
+        PacketError: there is no packet, they are of several domains, or they describe a
+            concept differently.
     """
-    unique = {packet.authentic.content_digest: packet for packet in reversed(packets)}
+    # Of equal contents the smallest id stays, so that the order of arrival is no matter.
+    by_id = sorted(packets, key=lambda packet: packet.authentic.packet_id, reverse=True)
+    unique = {packet.authentic.content_digest: packet for packet in by_id}
     chosen = tuple(unique[digest] for digest in sorted(unique))
     names = sorted({packet.packet.provenance.domain for packet in chosen})
     if len(names) != 1:
@@ -80,11 +84,15 @@ def combine(packets: Sequence[ScreenedPacket], rules: CombineRules) -> Lesson:
 def _concepts(packets: Sequence[ScreenedPacket], shares: Shares) -> tuple[LessonConcept, ...]:
     """The union of the packets' concepts, in the order of their ids."""
     rows: dict[str, list[tuple[int, int]]] = {}
-    specs = {}
+    specs: dict[str, ConceptSpec] = {}
     for number, packet in enumerate(packets):
         for row, spec in enumerate(packet.packet.concepts):
             rows.setdefault(spec.id, []).append((number, row))
-            specs.setdefault(spec.id, spec)
+            if specs.setdefault(spec.id, spec) != spec:
+                raise PacketError(
+                    f"expected one description of {spec.id}, found {specs[spec.id]} and {spec};"
+                    " screen all packets by one version of the domain"
+                )
     found = []
     for name in sorted(rows):
         weights = shares([packets[number] for number, _ in rows[name]])
@@ -119,14 +127,23 @@ def _traces(packets: Sequence[ScreenedPacket], slots: Mapping[str, int]) -> dict
 def _mapped(packet: ScreenedPacket, slots: Mapping[str, int]) -> list[tuple[Trace, Map]]:
     """A packet's traces, and their activation maps rewritten to the lesson's concepts."""
     content = packet.packet
-    names = [spec.id for spec in content.concepts]
+    places = [slots[spec.id] for spec in content.concepts]
     indices, weights = content.maps.indices.tolist(), content.maps.weights.tolist()
     found, at = [], 0
     for trace in content.traces:
         steps = range(at, at + len(trace.steps))
         at += len(trace.steps)
-        maps = tuple(
-            {slots[names[i]]: w for i, w in zip(indices[n], weights[n], strict=True)} for n in steps
-        )
+        maps = tuple(_added(indices[n], weights[n], places) for n in steps)
         found.append((trace, maps))
+    return found
+
+
+def _added(
+    indices: Sequence[int], weights: Sequence[float], slots: Sequence[int]
+) -> dict[int, float]:
+    """One step's map; a concept that it names twice has the sum, one of weight 0 is left out."""
+    found: dict[int, float] = {}
+    for index, weight in zip(indices, weights, strict=True):
+        if weight > 0:
+            found[slots[index]] = found.get(slots[index], 0.0) + weight
     return found

@@ -1,7 +1,7 @@
 """Is an authentic packet fit to be learnt from? Asked before any training.
 
-Each rule is a pure function from a packet to findings; all findings are reported. A
-signature says who sent a packet, never that it is harmless.
+Each rule is a pure function from a packet to findings; all findings are reported. The
+first bounds what the others may cost: where it finds something, they are not asked.
 
 Owns: the rules, their order and their limits. Only `screen` makes a `ScreenedPacket`.
 Does not own: what a candidate learnt from it (verify).
@@ -17,15 +17,23 @@ import torch
 from torch import Tensor
 
 from m2kt.domain import Domain
-from m2kt.errors import PacketError
-from m2kt.packet import AuthenticPacket, ScreenedPacket
+from m2kt.errors import PacketError, RequestError
+from m2kt.packet import AuthenticPacket, KnowledgePacket, ScreenedPacket
 from m2kt.reasons import Reason
 from m2kt.verdict import Rejected
 
 Finding = tuple[Reason, str]
 
-MEAN_TOLERANCE: Final = 2**-7
-"""Largest relative gap between c_k and its exemplars' mean: one rounding to bfloat16."""
+MOST_VALUES: Final = 1 << 28
+"""Numbers in a tensor."""
+MOST_ITEMS: Final = 1 << 17
+"""Concepts, traces, symbols, steps of all traces."""
+MOST_CHARACTERS: Final = 1 << 13
+"""Characters of a text: of a concept, a trace, a symbol or the provenance."""
+SUM_TOLERANCE: Final = 2**-6
+"""How far a map may be from summing to 1: rounding to bfloat16 is off by at most 2^-8."""
+SMALLEST, LARGEST = 1e-6, 1e6
+"""Root mean square of a vector's entries: what float32 can square and add up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,12 +41,14 @@ class ScreenRules:
     """What a student refuses to learn from.
 
     Attributes:
-        min_exemplars: Exemplars that each concept must come with.
-        norm_ratio: Largest ratio of a concept's norm to the median norm, either way.
-        check_traces: Whether traces are worked out again where the domain has a checker.
+        min_exemplars: Exemplars that each concept must come with; fewer than 16 only for a
+            domain that cannot give as many.
+        norm_ratio: Largest ratio of a vector's norm to the median norm, either way.
+        check_traces: Whether traces are worked out again with the domain's own facts.
         max_refuted_share: Share of traces that may be wrong.
         denied_concepts: Patterns of concept ids, such as `arith.*/0*`.
-        denied_phrases: Phrases that no text of the packet may contain, in any letter case.
+        denied_phrases: Phrases that no text of the packet may contain; letter case, spacing,
+            invisible characters and compatible Unicode forms make no difference.
         max_findings: Findings reported for each rule.
     """
 
@@ -50,21 +60,56 @@ class ScreenRules:
     denied_phrases: tuple[str, ...] = ()
     max_findings: int = 5
 
+    def __post_init__(self) -> None:
+        if min(self.min_exemplars, self.max_findings, self.norm_ratio) < 1:
+            raise RequestError(
+                "expected min_exemplars, max_findings and norm_ratio of at least 1, found"
+                f" {self.min_exemplars}, {self.max_findings}, {self.norm_ratio}"
+            )
+        if not 0 <= self.max_refuted_share <= 1:
+            raise RequestError(f"expected a share from 0 to 1, found {self.max_refuted_share}")
+        if not all(_folded(phrase) for phrase in self.denied_phrases):
+            raise RequestError("expected phrases with visible characters, found one without")
+
 
 def screen(
     packet: AuthenticPacket, domain: Domain, rules: ScreenRules
 ) -> ScreenedPacket | Rejected:
     """Applies every rule; a packet passes if none finds anything."""
     findings: list[Finding] = []
-    for rule in RULES.values():
+    for name, rule in RULES.items():
         its = list(rule(packet, domain, rules))
         findings += its[: rules.max_findings]
         if len(its) > rules.max_findings:
             findings.append((its[0][0], f"and {len(its) - rules.max_findings} more of this kind"))
+        if name == FIRST and its:
+            break
     if findings:
         reasons = tuple(dict.fromkeys(reason for reason, _ in findings))
         return Rejected(reasons, tuple(sentence for _, sentence in findings))
     return ScreenedPacket(packet, tuple(RULES))
+
+
+def bounds(packet: AuthenticPacket, domain: Domain, rules: ScreenRules) -> Iterator[Finding]:
+    """Tensors have the types and sizes, and texts the lengths, that the other rules can bear."""
+    del domain, rules
+    content = packet.packet
+    for name, tensor in _tensors(content).items():
+        if tensor.is_floating_point() == (name == "map indices"):
+            yield (Reason.BAD_SHAPE, f"expected another type than {tensor.dtype} of {name}")
+    if 0 in content.exemplars.shape:
+        yield (Reason.BAD_SHAPE, f"expected exemplars, found {tuple(content.exemplars.shape)}")
+    steps = sum(len(trace.steps) for trace in content.traces)
+    items = max(len(content.concepts), len(content.traces), len(content.symbols), steps)
+    values = max(tensor.numel() for tensor in _tensors(content).values())
+    longest = max(map(len, _texts(content)))
+    for found, most, what in (
+        (values, MOST_VALUES, "numbers in a tensor"),
+        (items, MOST_ITEMS, "concepts, traces, steps and symbols each"),
+        (longest, MOST_CHARACTERS, "characters in a text"),
+    ):
+        if found > most:
+            yield (Reason.OVERSIZE, f"expected at most {most} {what}, found {found}; send less")
 
 
 def origin(packet: AuthenticPacket, domain: Domain, rules: ScreenRules) -> Iterator[Finding]:
@@ -88,58 +133,91 @@ def vocabulary(packet: AuthenticPacket, domain: Domain, rules: ScreenRules) -> I
     del rules
     public = {spec.id: spec for spec in domain.concepts}
     for spec in packet.packet.concepts:
-        if public.get(spec.id) != spec:
+        known = public.get(spec.id)
+        if known is None:
             yield (
                 Reason.UNSUPPORTED_DOMAIN,
-                f"expected a concept of {domain.name} as it is published, found {spec.id[:80]!r}",
+                f"expected concepts of {domain.name}, found {spec.id[:80]!r}",
             )
-    unknown = set(packet.packet.symbols) - set(domain.symbols)
+        elif known != spec:
+            yield (
+                Reason.MALFORMED,
+                f"expected {spec.id} with gloss and prompt as published ({known.gloss!r},"
+                f" {known.prompt!r}), found {spec.gloss[:80]!r}, {spec.prompt[:80]!r}",
+            )
+    unknown = sorted(set(packet.packet.symbols) - set(domain.symbols))
     if unknown:
-        yield (Reason.UNSUPPORTED_DOMAIN, f"expected symbols of {domain.name}, found {unknown!r}")
+        yield (
+            Reason.UNSUPPORTED_DOMAIN,
+            f"expected symbols of {domain.name}, found {len(unknown)} others such as"
+            f" {unknown[0][:80]!r}",
+        )
 
 
 def finite(packet: AuthenticPacket, domain: Domain, rules: ScreenRules) -> Iterator[Finding]:
     """Every number is finite."""
     del domain, rules
-    for name, tensor in _tensors(packet).items():
-        if not bool(torch.isfinite(tensor).all()):
-            yield (Reason.NOT_FINITE, f"expected finite numbers in {name}, found NaN or infinity")
+    for name, tensor in _tensors(packet.packet).items():
+        bad = int((~torch.isfinite(tensor)).sum())
+        if bad:
+            yield (
+                Reason.NOT_FINITE,
+                f"expected finite numbers in {name}, found {bad} that are NaN or infinite",
+            )
 
 
 def exemplars(packet: AuthenticPacket, domain: Domain, rules: ScreenRules) -> Iterator[Finding]:
-    """There are enough exemplars, and each concept is their mean."""
+    """There are enough exemplars to judge a concept by."""
     del domain
     count = packet.packet.exemplars.shape[1]
     if count < rules.min_exemplars:
         yield (
             Reason.TOO_FEW_EXEMPLARS,
-            f"expected {rules.min_exemplars} exemplars of each concept, found {count}",
+            f"expected {rules.min_exemplars} exemplars of each concept, found {count}; extract"
+            " the packet with more contexts",
         )
-        return
-    means, found = packet.packet.means, packet.packet.exemplars.mean(dim=1)
-    scale = means.norm(dim=-1).clamp_min(1e-12)
-    gaps = (means - found).norm(dim=-1) / scale
-    for row in (gaps > MEAN_TOLERANCE).nonzero().flatten().tolist():
-        yield (
-            Reason.MEAN_MISMATCH,
-            f"expected {packet.packet.concepts[row].id} to be the mean of its exemplars,"
-            f" found a relative gap of {float(gaps[row]):.3g}",
-        )
+
+
+def means(packet: AuthenticPacket, domain: Domain, rules: ScreenRules) -> Iterator[Finding]:
+    r"""Each concept is the mean of its exemplars, up to rounding.
+
+    .. math:: |c - \bar{x}| \le (2u + M 2^{-24}) \overline{|x|} + 2^{-24},\quad u = 2^{-8}
+
+    in every coordinate: exemplars and mean were each rounded once to bfloat16 or something
+    finer (relative error u; float16 has an absolute one of 2^-25), after a sum of M terms
+    in float32. What is not finite is `finite`'s to report.
+    """
+    del domain, rules
+    content = packet.packet
+    roundings = 2 * 2**-8 + content.exemplars.shape[1] * 2**-24
+    for spec, mean, its in zip(content.concepts, content.means, content.exemplars, strict=True):
+        its = its.double()
+        gap = (mean.double() - its.mean(dim=0)).abs()
+        allowed = roundings * its.abs().mean(dim=0) + 2**-24
+        if bool((gap > allowed).any()):
+            at = int((gap - allowed).argmax())
+            yield (
+                Reason.MEAN_MISMATCH,
+                f"expected {spec.id} to be the mean of its exemplars within {allowed[at]:.3g},"
+                f" found {gap[at]:.3g} in coordinate {at}; send c_k as computed from what is sent",
+            )
 
 
 def norms(packet: AuthenticPacket, domain: Domain, rules: ScreenRules) -> Iterator[Finding]:
-    """No concept and no exemplar is out of all proportion to the others."""
+    """No concept and no exemplar is out of all proportion to the others, or to float32."""
     del domain
     content = packet.packet
-    lengths = torch.cat([content.means[:, None], content.exemplars], dim=1).norm(dim=-1)
-    middle = float(lengths.median())
-    low, high = middle / rules.norm_ratio, middle * rules.norm_ratio
-    wrong = (lengths < low) | (lengths > high) | (lengths == 0)
+    every = zip(content.means[:, None], content.exemplars, strict=True)
+    lengths = torch.stack([torch.cat(pair).double().norm(dim=-1) for pair in every])
+    middle, scale = float(lengths.median()), content.width**0.5
+    low = max(middle / rules.norm_ratio, SMALLEST * scale)
+    high = min(middle * rules.norm_ratio, LARGEST * scale)
+    wrong = (lengths < low) | (lengths > high)
     for row in wrong.any(dim=1).nonzero().flatten().tolist():
         yield (
             Reason.NORM_OUT_OF_RANGE,
-            f"expected norms between {low:.3g} and {high:.3g} for {content.concepts[row].id},"
-            f" found {float(lengths[row].min()):.3g} to {float(lengths[row].max()):.3g}",
+            f"expected norms from {low:.3g} to {high:.3g} for {content.concepts[row].id} and its"
+            f" exemplars, found {float(lengths[row].min()):.3g} to {float(lengths[row].max()):.3g}",
         )
 
 
@@ -147,27 +225,53 @@ def maps(packet: AuthenticPacket, domain: Domain, rules: ScreenRules) -> Iterato
     """Activation maps are distributions over the packet's own concepts."""
     del domain, rules
     its, count = packet.packet.maps, len(packet.packet.concepts)
-    if its.indices.numel() and not 0 <= int(its.indices.min()) <= int(its.indices.max()) < count:
-        yield (Reason.MALFORMED, f"expected activation maps over {count} concepts, found others")
-    if its.weights.numel() and bool((its.weights < 0).any()):
-        yield (Reason.MALFORMED, "expected weights of at least 0 in activation maps, found less")
-    if its.weights.numel() and bool(((its.weights.sum(dim=-1) - 1).abs() > 0.02).any()):
-        yield (Reason.MALFORMED, "expected activation maps that sum to 1, found other sums")
+    outside = int(((its.indices < 0) | (its.indices >= count)).sum())
+    if outside:
+        yield (
+            Reason.MALFORMED,
+            f"expected activation maps over {count} concepts, found {outside} entries of others",
+        )
+    weights = its.weights.double()
+    if bool((weights < 0).any()):
+        yield (
+            Reason.MALFORMED,
+            f"expected weights of at least 0 in activation maps, found {float(weights.min()):.3g}",
+        )
+    off = int(((weights.sum(dim=-1) - 1).abs() > SUM_TOLERANCE).sum())
+    if off:
+        yield (
+            Reason.MALFORMED,
+            f"expected activation maps that sum to 1, found {off} of {len(weights)} that do not",
+        )
 
 
 def traces(packet: AuthenticPacket, domain: Domain, rules: ScreenRules) -> Iterator[Finding]:
-    """Traces are of the grammar, and right where the domain can tell."""
-    refuted = []
-    for trace in packet.packet.traces:
+    """Traces are of the grammar, about the packet's concepts, and right by the domain's facts."""
+    content = packet.packet
+    held = {spec.id for spec in content.concepts}
+    refuted: list[str] = []
+    for trace in content.traces:
         try:
             if domain.parse(trace.text) != trace:
-                yield (Reason.MALFORMED, f"expected a trace of {domain.name}: {trace.question!r}")
-            elif rules.check_traces:
-                refuted += domain.faults(trace)[:1]
+                yield (
+                    Reason.MALFORMED,
+                    f"expected steps that read as they are written, found others in"
+                    f" {trace.question[:80]!r}",
+                )
+                continue
+            refuted += domain.faults(trace)[:1] if rules.check_traces else ()
         except PacketError as error:
             yield (Reason.MALFORMED, str(error))
-    if len(refuted) > rules.max_refuted_share * max(1, len(packet.packet.traces)):
-        share = f"{len(refuted)} of {len(packet.packet.traces)} traces are wrong"
+            continue
+        strange = {step.concept for step in trace.steps} - held
+        if strange:
+            yield (
+                Reason.MALFORMED,
+                f"expected traces about concepts of the packet, found {min(strange)[:80]!r} in"
+                f" {trace.question[:80]!r}",
+            )
+    if len(refuted) > rules.max_refuted_share * len(content.traces):
+        share = f"{len(refuted)} of {len(content.traces)} traces are wrong"
         for sentence in refuted:
             yield (Reason.TRACE_REFUTED, f"{sentence}; {share}")
 
@@ -192,10 +296,7 @@ def denied_phrases(
     """No text of the packet contains a denied phrase."""
     del domain
     phrases = [_folded(phrase) for phrase in rules.denied_phrases]
-    content = packet.packet
-    texts = [text for spec in content.concepts for text in (spec.gloss, spec.prompt)]
-    texts += [trace.text for trace in content.traces]
-    for text in texts if phrases else ():
+    for text in _texts(packet.packet) if phrases else ():
         folded = _folded(text)
         for phrase in phrases:
             if phrase in folded:
@@ -203,26 +304,43 @@ def denied_phrases(
 
 
 def _folded(text: str) -> str:
-    """Without differences of letter case or of compatible Unicode forms."""
-    return unicodedata.normalize("NFKC", text).casefold()
+    """Without differences of case, compatible forms, spacing and invisible characters."""
+    plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    visible = "".join(sign for sign in plain if unicodedata.category(sign) != "Cf")
+    return " ".join(visible.split())
 
 
-def _tensors(packet: AuthenticPacket) -> Mapping[str, Tensor]:
-    content = packet.packet
+def _texts(content: KnowledgePacket) -> Iterator[str]:
+    """Every text that a packet brings."""
+    for spec in content.concepts:
+        yield from (spec.id, spec.gloss, spec.prompt)
+    for trace in content.traces:
+        yield trace.text
+    yield from content.symbols
+    about = content.provenance
+    yield from (about.family, about.weights_digest, *about.base_lineage, about.genre)
+    yield from (about.licence, about.extractor, about.software, about.teacher, about.domain)
+
+
+def _tensors(content: KnowledgePacket) -> Mapping[str, Tensor]:
     return {
         "means": content.means,
         "exemplars": content.exemplars,
+        "map indices": content.maps.indices,
         "map weights": content.maps.weights,
     }
 
 
 Rule = Callable[[AuthenticPacket, Domain, ScreenRules], Iterator[Finding]]
 
+FIRST: Final = "bounds"
 RULES: Final[Mapping[str, Rule]] = {
+    FIRST: bounds,
     "origin": origin,
     "vocabulary": vocabulary,
     "finite": finite,
     "exemplars": exemplars,
+    "means": means,
     "norms": norms,
     "maps": maps,
     "traces": traces,
