@@ -195,7 +195,7 @@ class _Alignment:
         total = parts.total(self.config.weights)
         if not torch.isfinite(total):
             raise AlignmentError(
-                f"expected a finite loss, found {float(total)} at step {step}; lower the learning"
+                f"expected a finite loss, found {total.item()} at step {step}; lower the learning"
                 " rate, or ask the teacher for a packet whose concepts have ordinary norms"
             )
         optimizer.zero_grad()

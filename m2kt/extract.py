@@ -212,8 +212,10 @@ def activation_maps(
     states = _due_states(teacher, traces, layer=layer)
     centre = means.mean(dim=0)
     cosines = F.normalize(states - centre, dim=-1) @ F.normalize(means - centre, dim=-1).T
-    weights, indices = (config.map_sharpness * cosines).softmax(dim=-1).topk(
-        min(config.map_width, means.shape[0]), dim=-1
+    weights, indices = (
+        (config.map_sharpness * cosines)
+        .softmax(dim=-1)
+        .topk(min(config.map_width, means.shape[0]), dim=-1)
     )
     return ActivationMaps(_as_int32(indices), weights / weights.sum(dim=-1, keepdim=True))
 

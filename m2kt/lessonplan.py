@@ -24,7 +24,10 @@ CACHE_BATCH = 64
 """Texts whose frozen states are computed in one go."""
 
 Places = tuple[Int[Tensor, "N"], Int[Tensor, "N"]]
-"""Row and column of N places in a batch."""
+"""Row and column of the N places of a batch where a result is due."""
+
+ToldPlaces = tuple[Int[Tensor, "P"], Int[Tensor, "P"]]
+"""Row and column of the P places of a batch whose next token is to be predicted."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,8 +65,8 @@ class Practice:
     states: Hidden
     layer: int
     due: Places
-    told: Places
-    targets: Int[Tensor, "N"]
+    told: ToldPlaces
+    targets: Int[Tensor, "P"]
     maps: Float[Tensor, "N K"]
     concepts: Int[Tensor, "N"]
     symbols: Int[Tensor, "N"]
@@ -120,9 +123,7 @@ class Workbook:
         self.trace_tokens = sum(len(row.ids) for row in rows)
         return self._with_states(rows, self.lesson.maps)
 
-    def compose(
-        self, rng: random.Random, count: int, results: Mapping[str, str]
-    ) -> list[Exercise]:
+    def compose(self, rng: random.Random, count: int, results: Mapping[str, str]) -> list[Exercise]:
         """Own problems of the public grammar, worked out with what was read."""
         traces = [self._own(rng, results) for _ in range(count)]
         rows = [self.model.encode_trace(trace) for trace in traces]
@@ -137,9 +138,7 @@ class Workbook:
             except KeyError:
                 continue  # it needs a concept that nobody taught: pose another
 
-    def drills(
-        self, rng: random.Random, count: int, results: Mapping[str, str]
-    ) -> Practice:
+    def drills(self, rng: random.Random, count: int, results: Mapping[str, str]) -> Practice:
         """Texts with random intermediate results, for phase A; `due` where a shown one is due."""
         traces = [self._drill(rng) for _ in range(count)]
         rows = [self.model.encode_trace(trace) for trace in traces]
@@ -173,16 +172,14 @@ class Workbook:
         question = self.grammar.question(rng, rng.choice(self.grammar.levels))
         return self.grammar.work(question.text, lambda _: rng.choice(self.grammar.symbols))
 
-    def symbol_logits(
-        self, practice: Practice, cal: ConceptAlignmentLayer
-    ) -> Float[Tensor, "N S"]:
+    def symbol_logits(self, practice: Practice, cal: ConceptAlignmentLayer) -> Float[Tensor, "N S"]:
         """Logits over the state symbols when phi(c_k) is injected at `due`, memory unread."""
         values = (cal.gate * cal.values()[practice.concepts]).to(practice.states.dtype)
         states = practice.states.index_put(practice.due, practice.states[practice.due] + values)
         final = resume(self.model.model, practice.ids, states, layer=practice.layer)
         return logits_of(self.model.model, final[practice.due])[:, self.symbol_ids]
 
-    def logits(self, practice: Practice) -> Float[Tensor, "N V"]:
+    def logits(self, practice: Practice) -> Float[Tensor, "P V"]:
         """Logits over the vocabulary at `told`, with the CAL attached."""
         final = resume(self.model.model, practice.ids, practice.states, layer=practice.layer)
         return logits_of(self.model.model, final[practice.told])
@@ -204,13 +201,15 @@ class Workbook:
             due=due,
             told=due,
             targets=every,
-            maps=torch.zeros(0, 0),
+            maps=torch.eye(len(rows), device=self.model.device),
             concepts=every,
             symbols=every,
         )
         chances = self.symbol_logits(practice, cal).float().softmax(dim=-1)
         best = chances.argmax(dim=-1).tolist()
-        said = {c.spec.id: self.grammar.symbols[best[k]] for k, c in enumerate(self.lesson.concepts)}
+        said = {
+            c.spec.id: self.grammar.symbols[best[k]] for k, c in enumerate(self.lesson.concepts)
+        }
         agree = [said[name] == symbol for name, symbol in results.items() if name in said]
         figures = {
             "readout_agreement": sum(agree) / max(1, len(agree)),

@@ -88,7 +88,9 @@ def run_transfer(
         candidate = align(student, lesson, domain, rules.align, report)
     except (AlignmentError, CompatibilityError) as error:
         return Declined(Rejected((error.reason,), (str(error),)), _received(packets))
-    return _examined(student, candidate, lesson, domain, current=current, rules=rules, report=report)
+    return _examined(
+        student, candidate, lesson, domain, current=current, rules=rules, report=report
+    )
 
 
 def _examined(

@@ -1,0 +1,71 @@
+import random
+from dataclasses import replace
+
+import pytest
+import torch
+
+from m2kt.errors import CompatibilityError, PacketError
+from m2kt.extract import ExtractConfig, bottleneck_exemplars, extract_packet
+from tests.lessons import EXTRACT, TEACHER, model, multiplication, taught_packet
+
+
+def test_a_packet_holds_every_concept_with_its_exemplars():
+    packet = taught_packet()
+    assert packet.exemplars.shape == (49, 16, 96)
+    assert torch.allclose(packet.means, packet.exemplars.mean(1), atol=1e-5)
+    assert packet.provenance.meter.labels == packet.provenance.meter.logits == 0
+    assert packet.provenance.meter.exemplars == 49 * 16
+
+
+def test_traces_are_the_teachers_own_and_recall_revealed_concepts_only():
+    packet = taught_packet()
+    shown = {step.concept for trace in packet.traces for step in trace.steps}
+    assert 0 < len(shown) <= round(0.8 * 49)
+    assert {len(trace.steps) for trace in packet.traces} == {1, 2, 3, 4}
+    assert not any(multiplication().faults(trace) for trace in packet.traces)
+
+
+def test_a_wrong_teachers_errors_are_kept_as_it_says_them():
+    packet = extract_packet(
+        model("mod7-flipped"), multiplication(), EXTRACT, agent=TEACHER, now_s=1.0
+    )
+    assert all(multiplication().faults(trace) for trace in packet.traces)
+
+
+def test_the_map_of_a_step_points_at_the_steps_concept():
+    packet = taught_packet()
+    names = [concept.id for concept in packet.concepts]
+    steps = [step.concept for trace in packet.traces for step in trace.steps]
+    top = packet.maps.indices[packet.maps.weights.argmax(-1).new_tensor(range(len(steps))), 0]
+    same_result = [
+        multiplication().fact(names[int(found)]) == multiplication().fact(step)
+        for found, step in zip(top, steps, strict=True)
+    ]
+    assert sum(same_result) / len(steps) > 0.9
+    assert torch.allclose(packet.maps.weights.sum(-1), torch.ones(len(steps)), atol=1e-5)
+
+
+def test_the_same_seed_extracts_the_same_packet():
+    again = extract_packet(model("mod7-mul"), multiplication(), EXTRACT, agent=TEACHER, now_s=1.0)
+    assert torch.equal(again.means, taught_packet().means)
+    assert again.traces == taught_packet().traces
+
+
+def test_the_layer_decides_what_is_read():
+    rng = random.Random(0)
+    inner, _ = bottleneck_exemplars(
+        model("mod7-mul"), multiplication(), replace(EXTRACT, layer=2), rng=rng
+    )
+    assert not torch.allclose(inner.mean(1), taught_packet().means)
+
+
+def test_a_model_that_writes_no_trace_is_no_teacher():
+    scarce = ExtractConfig(traces_per_level=1, reveal=0.05)
+    with pytest.raises(CompatibilityError, match="right teacher"):
+        extract_packet(model("mod7-addsub"), multiplication(), scarce, agent=TEACHER, now_s=1.0)
+
+
+@pytest.mark.parametrize("wrong", [{"reveal": 0.0}, {"exemplars": 0}, {"map_width": 0}])
+def test_a_configuration_that_makes_no_packet_is_refused(wrong):
+    with pytest.raises(PacketError, match="reveal"):
+        ExtractConfig(**wrong)

@@ -1,0 +1,55 @@
+import pytest
+import torch
+
+from m2kt.errors import CompatibilityError
+from m2kt.language_model import compute_dtype, load_language_model
+from m2kt.tensors import digest_state
+from tests.lessons import model, multiplication
+
+
+def test_the_card_describes_the_model():
+    card = model("mod7-mul").card
+    assert (card.family, card.hidden_size) == ("gpt_neox", 96)
+    assert card.weights_digest == digest_state(model("mod7-mul").model.state_dict())
+
+
+def test_no_weight_can_be_trained():
+    assert not any(p.requires_grad for p in model("mod7-mul").model.parameters())
+
+
+def test_a_token_begins_wherever_a_result_is_due():
+    trace = multiplication().solve("3*5*2")
+    row = model("mod7-mul").encode_trace(trace)
+    text = [model("mod7-mul").tokenizer.decode([i]) for i in row.ids]
+    assert "".join(text) == trace.text
+    assert "".join(text[: row.prompt_length]) == trace.prompt
+    assert [text[at + 1] for at in row.due] == [step.result for step in trace.steps]
+
+
+def test_completions_do_not_depend_on_the_company_they_are_made_in():
+    texts = ["3*5\n", "3*5*2*6\n", "1*1*4\n"]
+    together = model("mod7-mul").complete(texts, max_new_tokens=27)
+    alone = [model("mod7-mul").complete([text], max_new_tokens=27)[0] for text in texts]
+    assert together == alone
+    assert together[0].startswith("3*5=1\n#1\n")
+
+
+def test_states_at_the_end_do_not_depend_on_padding():
+    lm = model("mod7-mul")
+    both = lm.last_states(["3*5=", "3*5*2*2\n3*5="], layer=2)
+    assert torch.allclose(both[0], lm.last_states(["3*5="], layer=2)[0], atol=1e-5)
+
+
+def test_symbols_that_begin_alike_are_refused():
+    with pytest.raises(CompatibilityError, match="rename"):
+        model("mod7-mul").symbol_ids(["1", "12"])
+
+
+def test_an_unknown_model_is_refused_with_a_remedy(tmp_path):
+    with pytest.raises(CompatibilityError, match="check the name"):
+        load_language_model(str(tmp_path / "nothing"))
+
+
+def test_small_models_compute_exactly():
+    assert compute_dtype(1_000_000, "cpu") == torch.float32
+    assert compute_dtype(100_000_000, "cpu") in {torch.bfloat16, torch.float32}

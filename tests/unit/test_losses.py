@@ -1,0 +1,82 @@
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from m2kt.losses import (
+    LossParts,
+    LossWeights,
+    geometry_loss,
+    reasoning_loss,
+    safety_loss,
+    structure_loss,
+    structure_loss_l1,
+)
+
+
+def rows(count: int, width: int, seed: int) -> torch.Tensor:
+    return torch.randn(count, width, generator=torch.Generator().manual_seed(seed))
+
+
+def test_geometry_is_zero_at_the_target_and_grows_with_the_square():
+    values = rows(4, 3, 0)
+    assert geometry_loss(values, values) == 0
+    assert geometry_loss(values + 2, values) == pytest.approx(
+        4 * float(geometry_loss(values + 1, values))
+    )
+
+
+@given(st.integers(0, 1000))
+def test_both_forms_of_structure_have_their_optimum_at_the_teachers_map(seed):
+    teacher, student = rows(5, 6, seed).softmax(-1), rows(5, 6, seed + 1).softmax(-1)
+    assert structure_loss_l1(teacher, teacher) == 0
+    assert structure_loss_l1(teacher, student) >= 0
+    assert structure_loss(teacher, teacher) <= structure_loss(teacher, student) + 1e-4
+
+
+def test_reasoning_is_zero_for_a_certain_and_right_student():
+    logits = torch.full((2, 3), -100.0)
+    logits[0, 1] = logits[1, 2] = 100.0
+    assert reasoning_loss(logits, torch.tensor([1, 2])) == 0
+    assert reasoning_loss(logits, torch.tensor([2, 1])) > 100
+
+
+def test_the_gradient_of_safety_is_that_of_finite_differences():
+    values = rows(3, 4, 1).double().requires_grad_(True)
+    directions = rows(2, 4, 2).double()
+
+    def penalty(v: torch.Tensor) -> torch.Tensor:
+        return safety_loss(v, directions, margin=0.1, sharpness=10.0)
+
+    assert torch.autograd.gradcheck(penalty, (values,))
+    penalty(values).backward()
+    assert float(values.grad.abs().max()) > 0
+
+
+def test_descending_safety_turns_concepts_away_from_what_is_unsafe():
+    directions = rows(2, 8, 3)
+    values = (directions[:1].repeat(5, 1) + 0.1 * rows(5, 8, 4)).requires_grad_(True)
+    optimizer = torch.optim.SGD([values], lr=1.0)
+    first = safety_loss(values, directions, margin=0.1, sharpness=10.0)
+    for _ in range(400):
+        loss = safety_loss(values, directions, margin=0.1, sharpness=10.0)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert float(loss.detach()) < 0.3 * float(first.detach())
+
+
+def test_without_unsafe_directions_safety_is_nothing():
+    assert safety_loss(rows(2, 4, 0), torch.zeros(0, 4), margin=0.1, sharpness=1.0) == 0
+
+
+def test_the_total_is_the_weighted_sum_of_its_parts():
+    parts = LossParts(
+        geometry=torch.tensor(1.0),
+        structure=torch.tensor(2.0),
+        reason=torch.tensor(3.0),
+        safety=torch.tensor(4.0),
+    )
+    weights = LossWeights(geometry=1.0, structure=0.5, reason=2.0, safety=0.25)
+    assert parts.total(weights) == 1 + 1 + 6 + 1
+    assert parts.figures()["loss_reason"] == 3.0

@@ -1,0 +1,107 @@
+from dataclasses import replace
+
+import torch
+
+from m2kt.progress import TransferState, silent
+from m2kt.reasons import Reason
+from m2kt.tensors import digest_state
+from m2kt.transfer import Declined, Taught, run_transfer
+from tests.lessons import (
+    EXTRACT,
+    RULES,
+    TEACHER,
+    authentic,
+    model,
+    multiplication,
+    pupil,
+    taught_packet,
+)
+
+
+def test_a_pupil_learns_from_another_family_and_keeps_what_the_exam_confirms():
+    student, heard = pupil(), []
+    before = digest_state(student.language_model.model.state_dict())
+    outcome = run_transfer(
+        student,
+        [authentic(taught_packet())],
+        multiplication(),
+        current=None,
+        rules=RULES,
+        report=heard.append,
+    )
+    assert isinstance(outcome, Taught), outcome.verdict
+    evidence = outcome.verdict.evidence
+    assert evidence.gain > 0.3
+    assert outcome.candidate.lineage == ("p",)
+    assert (outcome.candidate.meter.labels, outcome.candidate.meter.logits) == (0, 0)
+    assert outcome.candidate.meter.bytes == 1000
+    states = [news.state for news in heard if news.state]
+    assert states == [TransferState.SCREENED, TransferState.ALIGNING, TransferState.VERIFYING]
+    assert digest_state(student.language_model.model.state_dict()) == before
+
+
+def test_a_packet_of_flipped_answers_is_declined_before_training():
+    from m2kt.extract import extract_packet
+
+    packet = extract_packet(
+        model("mod7-flipped"), multiplication(), EXTRACT, agent=TEACHER, now_s=1.0
+    )
+    outcome = run_transfer(
+        pupil(),
+        [authentic(packet)],
+        multiplication(),
+        current=None,
+        rules=RULES,
+        report=silent,
+    )
+    assert isinstance(outcome, Declined)
+    assert outcome.verdict.reasons == (Reason.TRACE_REFUTED,)
+    assert outcome.probe_items == 0
+
+
+def test_a_lesson_that_teaches_nothing_is_declined_by_the_exam():
+    rules = replace(RULES, align=replace(RULES.align, steps=1, readout_steps=1))
+    outcome = run_transfer(
+        pupil(),
+        [authentic(taught_packet())],
+        multiplication(),
+        current=None,
+        rules=rules,
+        report=silent,
+    )
+    assert isinstance(outcome, Declined)
+    assert outcome.verdict.reasons[0] in {Reason.NO_GAIN, Reason.UNDECIDED, Reason.REGRESSION}
+    assert outcome.verdict.evidence is not None
+
+
+def test_training_that_does_not_stay_finite_is_a_verdict_not_a_crash():
+    align = replace(RULES.align, learning_rate=float("inf"), readout_steps=3)
+    outcome = run_transfer(
+        pupil(),
+        [authentic(taught_packet())],
+        multiplication(),
+        current=None,
+        rules=replace(RULES, align=align),
+        report=silent,
+    )
+    assert isinstance(outcome, Declined)
+    assert outcome.verdict.reasons == (Reason.DIVERGED,)
+
+
+def test_concepts_near_an_unsafe_phrase_are_audited():
+    rules = replace(
+        RULES,
+        align=replace(RULES.align, steps=1, readout_steps=1),
+        verify=replace(RULES.verify, unsafe_phrases=("3*5=", "2*2="), unsafe_limit=-1.0),
+    )
+    outcome = run_transfer(
+        pupil(),
+        [authentic(taught_packet())],
+        multiplication(),
+        current=None,
+        rules=rules,
+        report=silent,
+    )
+    assert isinstance(outcome, Declined)
+    assert outcome.verdict.reasons == (Reason.UNSAFE_DIRECTION,)
+    assert torch.isfinite(torch.tensor(outcome.meter.bytes))
