@@ -1,0 +1,83 @@
+"""The demo's cast: who takes part, with which settings and keys, and whom each one trusts.
+
+Owns: `Cast`: settings, keys and trust of every agent of the demo, under one folder.
+Does not own: starting them (actors), what they do (demo).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, final
+
+from m2kt import domains
+from m2kt.identity import AgentCard, AgentId, Role
+from m2kt.trust import TrustStore, save_trust
+
+from .credentials import Credentials, load_credentials
+from .settings import Settings, settings_from
+
+DOMAIN: Final = "arith.mod7"
+TEACHERS: Final = {"adder": "mod7-addsub", "multiplier": "mod7-mul"}
+LIAR: Final = ("liar", "mod7-flipped")
+STUDENT_MODEL: Final = "smollm2-135m"
+OBSERVER: Final = "observer"
+"""The demo's own name: it reads packets along, to tell what is in them."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """All agents of the demo.
+
+    Attributes:
+        settings: Of each agent, by name.
+        credentials: Of each agent, by name.
+        trust: The trust store that all of them share.
+    """
+
+    settings: Mapping[str, Settings]
+    credentials: Mapping[str, Credentials]
+    trust: TrustStore
+
+    @property
+    def observer(self) -> AgentCard:
+        """The card by which the demo itself asks for packets."""
+        return self.credentials[OBSERVER].card("", None)
+
+
+def cast(folder: Path, *, threads: int) -> Cast:
+    """Writes keys and trust stores of all agents to `folder`.
+
+    Args:
+        folder: A new folder.
+        threads: CPU threads for the student's model work.
+    """
+    settings = {name: _settings(folder, name, table) for name, table in _tables(threads).items()}
+    credentials = {
+        name: load_credentials(found, domains.names()) for name, found in settings.items()
+    }
+    trust = TrustStore()
+    for name, found in credentials.items():
+        trust = trust.enrol(found.signer.key_id, AgentId(name))
+    for found in settings.values():
+        save_trust(found.trust_file, trust)
+    return Cast(settings, credentials, trust)
+
+
+def _tables(threads: int) -> dict[str, dict[str, Any]]:
+    teachers = {
+        name: {"role": Role.TEACHER.value, "model": {"name": model, "threads": 1}}
+        for name, model in (*TEACHERS.items(), LIAR)
+    }
+    model = {"name": STUDENT_MODEL, "threads": threads}
+    return {
+        "broker": {"role": Role.BROKER.value},
+        **teachers,
+        "student": {"role": Role.STUDENT.value, "executor": "ray", "model": model},
+        OBSERVER: {"role": Role.STUDENT.value},
+    }
+
+
+def _settings(folder: Path, name: str, table: Mapping[str, Any]) -> Settings:
+    full = {"name": name, "domains": [DOMAIN], "data_dir": name, **table}
+    return settings_from(full, base=folder.resolve(), environ={})
