@@ -5,7 +5,7 @@ import pickle
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from m2kt import domains
@@ -150,6 +150,7 @@ def test_recall_is_asked_for_each_fact_with_what_was_recalled_before():
     assert SEVEN.parse(trace.text) == trace
 
 
+@settings(max_examples=20)
 @given(seeds, concepts, st.integers(0, 60), selections)
 def test_contexts_differ_and_end_where_the_result_is_due(seed, concept, count, operations):
     fact = concept.partition("/")[2]
@@ -171,6 +172,7 @@ def test_there_are_only_so_many_contexts():
         lonely.contexts(random.Random(0), "arith.mod7/4+5", 1)
 
 
+@settings(max_examples=20)
 @given(seeds, levels, selections)
 def test_questions_of_whole_operations_recall_nothing_else(seed, level, operations):
     known = SEVEN.concepts_of(operations)
@@ -180,6 +182,7 @@ def test_questions_of_whole_operations_recall_nothing_else(seed, level, operatio
     assert {step.concept for step in random_trace(seed, level, domain).steps} <= known
 
 
+@settings(max_examples=20)
 @given(seeds, levels, st.sets(concepts, min_size=1))
 def test_questions_of_a_share_of_facts_begin_with_one_of_them(seed, level, known):
     domain = SEVEN.restrict(frozenset(known))
@@ -219,6 +222,7 @@ def test_there_is_no_question_of_an_unknown_level(level):
         SEVEN.question(random.Random(0), level)
 
 
+@settings(max_examples=20)
 @given(seeds)
 def test_probes_keep_clear_of_what_was_trained_on(seed):
     exclude = {SEVEN.question(random.Random(n), 1 + n % 2).text for n in range(100)}
