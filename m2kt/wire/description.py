@@ -4,7 +4,7 @@ Owns: the message `KnowledgePacket`, and the limits of its texts and counts.
 Does not own: tensors (packets).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from m2kt.domain import ConceptSpec, Step, Trace
 from m2kt.errors import OversizeError
@@ -57,22 +57,20 @@ def require_modest(message: pb.KnowledgePacket, limits: WireLimits) -> None:
     Raises:
         OversizeError: one is larger than `limits` allow.
     """
-    counts = [
-        ("concepts", len(message.concepts), limits.concepts),
-        ("traces", len(message.traces), limits.traces),
-        ("symbols", len(message.symbols), limits.symbols),
-        ("ancestors", len(message.provenance.base_lineage), limits.steps),
-    ]
-    counts += [("steps of a trace", len(trace.steps), limits.steps) for trace in message.traces]
-    counts += [
-        ("operands of a step", len(step.operands), limits.steps)
-        for trace in message.traces
-        for step in trace.steps
-    ]
-    counts += [
-        ("bytes of a text", len(text.encode()), limits.string_bytes) for text in _texts(message)
-    ]
-    for what, found, most in counts:
+    about = message.provenance
+    _require_few("concepts", [len(message.concepts)], limits.concepts)
+    _require_few("traces", [len(message.traces)], limits.traces)
+    _require_few("symbols", [len(message.symbols)], limits.symbols)
+    _require_few("ancestors", [len(about.base_lineage)], limits.steps)
+    _require_few("steps of a trace", (len(t.steps) for t in message.traces), limits.steps)
+    operands = (len(step.operands) for trace in message.traces for step in trace.steps)
+    _require_few("operands of a step", operands, limits.steps)
+    lengths = (len(text.encode()) for text in _texts(message))
+    _require_few("bytes of a text", lengths, limits.string_bytes)
+
+
+def _require_few(what: str, counts: Iterable[int], most: int) -> None:
+    for found in counts:
         if found > most:
             raise OversizeError(f"expected at most {most} {what}, found {found}; send less")
 

@@ -153,7 +153,7 @@ class Manifest(_message.Message):
     expires_at_s: _builtins.float
     """Unix time, seconds, from which the manifest is no longer valid."""
     description_bytes: _builtins.int
-    """Length of the description, the first part of the payload."""
+    """Length of the description, the first part of the payload. At most 1 MiB."""
     payload_bytes: _builtins.int
     """Length of the payload. At most 64 MiB."""
     chunk_bytes: _builtins.int

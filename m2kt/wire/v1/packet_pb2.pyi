@@ -37,7 +37,7 @@ class KnowledgePacket(_message.Message):
 
     @_builtins.property
     def traces(self) -> _containers.RepeatedCompositeFieldContainer[Global___Trace]:
-        """The teacher's own generations. At most 65536."""
+        """The teacher's own generations. At most 16384."""
 
     @_builtins.property
     def symbols(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
