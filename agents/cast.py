@@ -59,8 +59,8 @@ def cast(folder: Path, *, threads: int) -> Cast:
     trust = TrustStore()
     for name, found in credentials.items():
         trust = trust.enrol(found.signer.key_id, AgentId(name))
-    for found in settings.values():
-        save_trust(found.trust_file, trust)
+    for told in settings.values():
+        save_trust(told.trust_file, trust)
     return Cast(settings, credentials, trust)
 
 

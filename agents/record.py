@@ -112,7 +112,9 @@ def tell(record: Mapping[str, Any], out: Path) -> None:
     """The outcome, on stderr."""
     student = record["student"]
     console.say("")
-    shown = console.table("share of right answers", "", *(f"#{level}" for level in student["after"]))
+    shown = console.table(
+        "share of right answers", "", *(f"#{level}" for level in student["after"])
+    )
     rows = {
         "student before": student["before"],
         **{f"{teacher['agent']} alone": teacher["accuracy"] for teacher in record["teachers"]},

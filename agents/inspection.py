@@ -1,0 +1,161 @@
+"""What is inside a packet, in a form that a person can read.
+
+Owns: `inspection` (as data) and `show` (as tables).
+Does not own: whether the packet can be trusted (m2kt.wire, m2kt.screen).
+"""
+
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+import torch.nn.functional as F  # noqa: N812 - its usual name
+from rich.text import Text
+from torch import Tensor
+
+from m2kt.packet import AuthenticPacket, KnowledgePacket
+from m2kt.wire.manifest import Manifest
+
+from . import console
+
+NEIGHBOURS: Final = 3
+
+Found = Mapping[str, Any]
+
+
+def inspection(packet: AuthenticPacket, manifest: Manifest) -> dict[str, Any]:
+    """All that a packet says, but for its exemplars: those are told as sizes and spreads."""
+    content = packet.packet
+    return {
+        "packet_id": packet.packet_id,
+        "content_digest": packet.content_digest,
+        "signers": packet.signers,
+        "audience": manifest.audience,
+        "issued_at_s": manifest.issued_at_s,
+        "expires_at_s": manifest.expires_at_s,
+        "provenance": content.provenance,
+        "sizes": {
+            "on_wire": packet.bytes_on_wire,
+            "payload": manifest.payload_bytes,
+            "description": manifest.description_bytes,
+            "chunks": len(manifest.chunk_digests),
+            "tensors": [
+                {"name": t.name, "type": t.dtype, "shape": t.shape, "bytes": t.bytes}
+                for t in manifest.tensors
+            ],
+        },
+        "symbols": content.symbols,
+        "concepts": _concepts(content),
+        "traces": [
+            {
+                "question": trace.question,
+                "steps": [s.text for s in trace.steps],
+                "answer": trace.answer,
+            }
+            for trace in content.traces
+        ],
+    }
+
+
+def _concepts(content: KnowledgePacket) -> list[dict[str, Any]]:
+    centred = F.normalize(content.means.float() - content.means.float().mean(0), dim=-1)
+    cosines = centred @ centred.T
+    cosines.fill_diagonal_(-2.0)
+    near = cosines.topk(min(NEIGHBOURS, max(0, len(content.concepts) - 1)))
+    spreads = (content.exemplars.float() - content.means.float()[:, None]).norm(dim=-1).mean(-1)
+    return [
+        {
+            "id": concept.id,
+            "gloss": concept.gloss,
+            "prompt": concept.prompt,
+            "norm": float(content.means[row].float().norm()),
+            "spread": float(spreads[row]),
+            "exemplars": int(content.exemplars.shape[1]),
+            "neighbours": _neighbours(content, near.indices[row], near.values[row]),
+        }
+        for row, concept in enumerate(content.concepts)
+    ]
+
+
+def _neighbours(content: KnowledgePacket, rows: Tensor, cosines: Tensor) -> list[dict[str, Any]]:
+    return [
+        {"id": content.concepts[int(row)].id, "cosine": float(cosine)}
+        for row, cosine in zip(rows, cosines, strict=True)
+    ]
+
+
+def show(found: Found, *, concepts: int, traces: int) -> None:
+    """Prints what `inspection` found; at most so many concepts and traces."""
+    _show_origin(found)
+    _show_sizes(found["sizes"])
+    _show_meter(found)
+    _show_concepts(found["concepts"], concepts)
+    shown = console.table(f"traces ({len(found['traces'])})", "question", "steps", "answer")
+    for trace in found["traces"][:traces]:
+        shown.add_row(
+            Text(trace["question"]), Text("  ".join(trace["steps"])), Text(trace["answer"])
+        )
+    console.out.print(shown)
+
+
+def _show_origin(found: Found) -> None:
+    origin = found["provenance"]
+    shown = console.table("provenance", "", "")
+    rows = {
+        "packet": found["packet_id"],
+        "content": found["content_digest"],
+        "teacher": origin.teacher,
+        "signed by": "\n".join(found["signers"]),
+        "for": found["audience"],
+        "issued": _time(found["issued_at_s"]),
+        "expires": _time(found["expires_at_s"]),
+        "extracted": _time(origin.created_at_s),
+        "domain": origin.domain,
+        "model": f"{origin.family}, weights {origin.weights_digest}",
+        "extractor": f"{origin.extractor}, hidden state {origin.layer}, seed {origin.seed}",
+        "licence": origin.licence,
+        "genre": origin.genre,
+        "software": origin.software,
+        "symbols": " ".join(found["symbols"]),
+    }
+    for name, value in rows.items():
+        shown.add_row(f"[dim]{name}[/dim]", Text(str(value)))
+    console.out.print(shown)
+
+
+def _show_sizes(sizes: Found) -> None:
+    title = f"{sizes['on_wire']:,} bytes on the wire, {sizes['chunks']} chunks"
+    shown = console.table(title, "part", "type", "shape", "#bytes")
+    shown.add_row("description", "message", "", f"{sizes['description']:,}")
+    for tensor in sizes["tensors"]:
+        shape = " x ".join(str(length) for length in tensor["shape"])
+        shown.add_row(tensor["name"], str(tensor["type"]), shape, f"{tensor['bytes']:,}")
+    console.out.print(shown)
+
+
+def _show_meter(found: Found) -> None:
+    counts = console.plain(found["provenance"].meter)
+    shown = console.table("what extraction consumed", *(f"#{n.replace('_', ' ')}" for n in counts))
+    shown.add_row(*(f"{count:,}" for count in counts.values()))
+    console.out.print(shown)
+
+
+def _show_concepts(concepts: list[dict[str, Any]], limit: int) -> None:
+    title = f"concepts ({len(concepts)}; neighbours by cosine of centred means)"
+    shown = console.table(title, "id", "prompt", "#norm", "#spread", "#exemplars", "nearest")
+    for concept in concepts[:limit]:
+        nearest = ", ".join(
+            f"{n['id'].split('/')[-1]} {n['cosine']:.2f}" for n in concept["neighbours"]
+        )
+        shown.add_row(
+            Text(concept["id"]),
+            Text(concept["prompt"]),
+            f"{concept['norm']:.2f}",
+            f"{concept['spread']:.2f}",
+            str(concept["exemplars"]),
+            Text(nearest),
+        )
+    console.out.print(shown)
+
+
+def _time(at_s: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at_s))
