@@ -225,7 +225,9 @@ class Workbook:
         device, width = self.model.device, ids.shape[1]
         parts = [e.states for e in exercises if e.states is not None]
         states = parts[0].new_zeros(len(parts), width, parts[0].shape[-1])
-        told, due, maps = [], [], []
+        told: list[tuple[int, int]] = []
+        due: list[tuple[int, int]] = []
+        maps: list[dict[int, float]] = []
         for number, (exercise, its) in enumerate(zip(exercises, parts, strict=True)):
             states[number, : len(its)] = its
             row = exercise.row

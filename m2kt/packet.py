@@ -115,7 +115,8 @@ class KnowledgePacket:
             )
         if self.exemplars.shape[2] != self.means.shape[1]:
             raise PacketError(
-                f"expected exemplars of width {self.means.shape[1]}, found {self.exemplars.shape[2]}"
+                f"expected exemplars of width {self.means.shape[1]},"
+                f" found {self.exemplars.shape[2]}"
             )
         if self.maps.indices.shape != self.maps.weights.shape or len(self.maps.indices) != steps:
             raise PacketError(

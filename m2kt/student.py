@@ -19,10 +19,17 @@ from m2kt.meter import DataMeter
 @final
 @dataclass(frozen=True, slots=True, eq=False)
 class Student:
-    """A frozen model under an agent's name. Nothing here is ever modified."""
+    """A frozen model under an agent's name. Nothing here is ever modified.
+
+    Attributes:
+        agent: Its name.
+        language_model: The model.
+        cal: The CAL that it carries today for the domain in question, if any.
+    """
 
     agent: AgentId
     language_model: LanguageModel
+    cal: ConceptAlignmentLayer | None = None
 
     def completions(
         self,

@@ -11,18 +11,17 @@ from dataclasses import dataclass, field
 from typing import final
 
 from m2kt.align import AlignConfig, align
-from m2kt.cal import ConceptAlignmentLayer
 from m2kt.combine import CombineRules, combine
 from m2kt.domain import Domain
 from m2kt.errors import AlignmentError, CompatibilityError
 from m2kt.meter import DataMeter
-from m2kt.packet import AuthenticPacket, Lesson, ScreenedPacket
+from m2kt.packet import AuthenticPacket, ScreenedPacket
 from m2kt.probes import draw_probes
 from m2kt.progress import Progress, Report, TransferState
 from m2kt.screen import ScreenRules, screen
 from m2kt.student import Candidate, Student
-from m2kt.verdict import Accepted, Rejected, Verdict
-from m2kt.verify import VerifyRules, verify
+from m2kt.verdict import Accepted, Rejected
+from m2kt.verify import Sitting, VerifyRules, verify
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,18 +61,15 @@ def run_transfer(
     student: Student,
     packets: Sequence[AuthenticPacket],
     domain: Domain,
-    *,
-    current: ConceptAlignmentLayer | None,
     rules: TransferRules,
     report: Report,
 ) -> Outcome:
     """Teaches `student` from packets whose signers are known, or says why not.
 
     Args:
-        student: The learner; never modified.
+        student: The learner, with the CAL that it carries for this domain today; never modified.
         packets: At least one, of one domain.
         domain: For screening and for the exam; alignment sees its grammar only.
-        current: The CAL that the student carries for this domain today.
         rules: What the student decides for itself.
         report: Hears of every step.
     """
@@ -88,30 +84,13 @@ def run_transfer(
         candidate = align(student, lesson, domain, rules.align, report)
     except (AlignmentError, CompatibilityError) as error:
         return Declined(Rejected((error.reason,), (str(error),)), _received(packets))
-    return _examined(
-        student, candidate, lesson, domain, current=current, rules=rules, report=report
-    )
-
-
-def _examined(
-    student: Student,
-    candidate: Candidate,
-    lesson: Lesson,
-    domain: Domain,
-    *,
-    current: ConceptAlignmentLayer | None,
-    rules: TransferRules,
-    report: Report,
-) -> Outcome:
     probes = draw_probes(
         domain,
         seed=rules.verify.probe_seed,
         per_level=rules.verify.probes_per_level,
         exclude=[trace.question for trace in lesson.traces],
     )
-    verdict: Verdict = verify(
-        student, candidate, domain, probes, current=current, rules=rules.verify, report=report
-    )
+    verdict = verify(Sitting(student, domain, probes), candidate, rules.verify, report)
     if isinstance(verdict, Accepted):
         return Taught(candidate, verdict, len(probes.items))
     return Declined(verdict, candidate.meter, len(probes.items))

@@ -73,23 +73,28 @@ def audit(student: Student, candidate: Candidate, rules: VerifyRules) -> tuple[s
     return tuple(found)
 
 
-def verify(
-    student: Student,
-    candidate: Candidate,
-    grammar: Grammar,
-    probes: ProbeSet,
-    *,
-    current: ConceptAlignmentLayer | None,
-    rules: VerifyRules,
-    report: Report,
-) -> Verdict:
+@dataclass(frozen=True, slots=True, eq=False)
+class Sitting:
+    """Who is examined, in what, and on which items."""
+
+    student: Student
+    grammar: Grammar
+    probes: ProbeSet
+
+    def examine(self, cal: ConceptAlignmentLayer | None) -> Exam:
+        """The exam of the student when it carries `cal`."""
+        return examine(self.student, self.grammar, self.probes, cal)
+
+
+def verify(sitting: Sitting, candidate: Candidate, rules: VerifyRules, report: Report) -> Verdict:
     """Audits the candidate, examines it beside the student as it stands, and judges."""
-    report(Progress("examining", {"items": float(len(probes.items))}, TransferState.VERIFYING))
-    findings = audit(student, candidate, rules)
+    items = {"items": float(len(sitting.probes.items))}
+    report(Progress("examining", items, TransferState.VERIFYING))
+    findings = audit(sitting.student, candidate, rules)
     if findings:
         return Rejected((Reason.UNSAFE_DIRECTION,), findings)
-    before = examine(student, grammar, probes, current)
+    before = sitting.examine(sitting.student.cal)
     report(Progress("examined as it stands", {"before": before.mean}))
-    after = examine(student, grammar, probes, candidate.cal)
+    after = sitting.examine(candidate.cal)
     report(Progress("examined with the candidate", {"after": after.mean}))
     return judge(before, after, rules.judge, candidate.figures)

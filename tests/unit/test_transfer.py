@@ -25,9 +25,8 @@ def test_a_pupil_learns_from_another_family_and_keeps_what_the_exam_confirms():
         student,
         [authentic(taught_packet())],
         multiplication(),
-        current=None,
-        rules=RULES,
-        report=heard.append,
+        RULES,
+        heard.append,
     )
     assert isinstance(outcome, Taught), outcome.verdict
     evidence = outcome.verdict.evidence
@@ -50,9 +49,8 @@ def test_a_packet_of_flipped_answers_is_declined_before_training():
         pupil(),
         [authentic(packet)],
         multiplication(),
-        current=None,
-        rules=RULES,
-        report=silent,
+        RULES,
+        silent,
     )
     assert isinstance(outcome, Declined)
     assert outcome.verdict.reasons == (Reason.TRACE_REFUTED,)
@@ -65,9 +63,8 @@ def test_a_lesson_that_teaches_nothing_is_declined_by_the_exam():
         pupil(),
         [authentic(taught_packet())],
         multiplication(),
-        current=None,
-        rules=rules,
-        report=silent,
+        rules,
+        silent,
     )
     assert isinstance(outcome, Declined)
     assert outcome.verdict.reasons[0] in {Reason.NO_GAIN, Reason.UNDECIDED, Reason.REGRESSION}
@@ -80,9 +77,8 @@ def test_training_that_does_not_stay_finite_is_a_verdict_not_a_crash():
         pupil(),
         [authentic(taught_packet())],
         multiplication(),
-        current=None,
-        rules=replace(RULES, align=align),
-        report=silent,
+        replace(RULES, align=align),
+        silent,
     )
     assert isinstance(outcome, Declined)
     assert outcome.verdict.reasons == (Reason.DIVERGED,)
@@ -98,9 +94,8 @@ def test_concepts_near_an_unsafe_phrase_are_audited():
         pupil(),
         [authentic(taught_packet())],
         multiplication(),
-        current=None,
-        rules=rules,
-        report=silent,
+        rules,
+        silent,
     )
     assert isinstance(outcome, Declined)
     assert outcome.verdict.reasons == (Reason.UNSAFE_DIRECTION,)
