@@ -20,6 +20,7 @@ from m2kt.domain import Domain
 from m2kt.errors import PacketError, RequestError
 from m2kt.packet import AuthenticPacket, KnowledgePacket, ScreenedPacket
 from m2kt.reasons import Reason
+from m2kt.tensors import rounding_of_mean
 from m2kt.verdict import Rejected
 
 Finding = tuple[Reason, str]
@@ -179,27 +180,22 @@ def exemplars(packet: AuthenticPacket, domain: Domain, rules: ScreenRules) -> It
 
 
 def means(packet: AuthenticPacket, domain: Domain, rules: ScreenRules) -> Iterator[Finding]:
-    r"""Each concept is the mean of its exemplars, up to rounding.
+    """Each concept is the mean of its exemplars, up to rounding, in every coordinate.
 
-    .. math:: |c - \bar{x}| \le (2u + M 2^{-24}) \overline{|x|} + 2^{-24},\quad u = 2^{-8}
-
-    in every coordinate: exemplars and mean were each rounded once to bfloat16 or something
-    finer (relative error u; float16 has an absolute one of 2^-25), after a sum of M terms
-    in float32. What is not finite is `finite`'s to report.
+    What is not finite is `finite`'s to report.
     """
     del domain, rules
     content = packet.packet
-    roundings = 2 * 2**-8 + content.exemplars.shape[1] * 2**-24
     for spec, mean, its in zip(content.concepts, content.means, content.exemplars, strict=True):
         its = its.double()
         gap = (mean.double() - its.mean(dim=0)).abs()
-        allowed = roundings * its.abs().mean(dim=0) + 2**-24
+        allowed = rounding_of_mean(its)
         if bool((gap > allowed).any()):
             at = int((gap - allowed).argmax())
             yield (
                 Reason.MEAN_MISMATCH,
                 f"expected {spec.id} to be the mean of its exemplars within {allowed[at]:.3g},"
-                f" found {gap[at]:.3g} in coordinate {at}; send c_k as computed from what is sent",
+                f" found {gap[at]:.3g} in coordinate {at}; send c_k as computed from them",
             )
 
 

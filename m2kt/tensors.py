@@ -6,7 +6,8 @@ Dimension key, used in every annotation of this library:
     H width of the student (dS)                      N trace steps     J kept per map
     B batch             T tokens                     V vocabulary      S state symbols
 
-Owns: the aliases, raw little-endian bytes of a tensor, the digest of a state dict.
+Owns: the aliases, raw little-endian bytes of a tensor, what rounding to travel may do to
+a mean, the digest of a state dict.
 Does not own: where tensors lie in a payload (wire).
 """
 
@@ -104,3 +105,19 @@ def digest_state(state: Mapping[str, Tensor]) -> Digest:
         return found
 
     return digest_of_stream(parts())
+
+
+def rounding_of_mean(exemplars: Float[Tensor, "M D"]) -> Float[Tensor, "D"]:
+    r"""By how much c_k may be off the mean of exemplars that were rounded to travel.
+
+    .. math:: (2u + M 2^{-24}) \overline{|x|} + 2^{-24} + \bar{s} / 2,\quad u = 2^{-8}
+
+    c_k and x were each rounded once to bfloat16 or finer (float16 has an absolute error of
+    2^-25 besides), after a sum of M terms in float32. The last term is there if each x is a
+    whole multiple of its s = max|x| / 127, as int8 leaves it.
+    """
+    steps = exemplars.abs().amax(dim=1, keepdim=True) / 127
+    multiples = exemplars / steps.clamp_min(1e-300)
+    on_grid = bool(((multiples - multiples.round()).abs() < 1e-3).all())
+    rounded = (2 * 2**-8 + len(exemplars) * 2**-24) * exemplars.abs().mean(dim=0) + 2**-24
+    return rounded + steps.mean() / 2 * on_grid

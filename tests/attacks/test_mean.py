@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from m2kt.reasons import Reason
@@ -39,6 +39,7 @@ def test_concepts_swapped_among_themselves_are_refused():
     )
 
 
+@settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([torch.bfloat16, torch.float16, torch.float32]))
 def test_rounding_for_the_wire_is_no_offence(seed, dtype):
     packet = tiny_packet(seed=seed, exemplars=16, width=8)
@@ -46,3 +47,17 @@ def test_rounding_for_the_wire_is_no_offence(seed, dtype):
     passed(replace(packet, exemplars=rounded, means=packet.means.to(dtype)))
     passed(replace(packet, exemplars=rounded.float(), means=packet.means))
     passed(replace(packet, means=packet.means.to(dtype)))
+
+
+@settings(max_examples=25)
+@given(st.integers(0, 2**32 - 1))
+def test_rounding_to_int8_is_no_offence_and_no_licence(seed):
+    packet = tiny_packet(seed=seed)
+    steps = packet.exemplars.abs().amax(dim=-1, keepdim=True) / 127
+    rounded = (packet.exemplars / steps).round() * steps
+    passed(replace(packet, exemplars=rounded))
+    means = packet.means.clone()
+    means[0, 1] += 3 * float(steps[0].mean())
+    assert refused(replace(packet, exemplars=rounded, means=means)).reasons == (
+        Reason.MEAN_MISMATCH,
+    )
