@@ -206,7 +206,7 @@ def verify_envelope(envelope: Envelope, trust: TrustStore, payload_type: str) ->
     if len(signers) < trust.threshold or len(agents) != 1:
         raise BadSignatureError(
             f"expected {trust.threshold} valid signatures of one agent, found {len(signers)} of"
-            f" {len(agents)}; ask for an envelope signed by more of its keys"
+            f" {len(agents)} agents; ask for an envelope signed by more of its keys"
         )
     return VerifiedBytes(envelope.payload_type, envelope.payload, tuple(signers), agents.pop())
 

@@ -220,6 +220,7 @@ def manifest_to_bytes(manifest: Manifest) -> bytes:
 
 def _require_within(manifest: Manifest, limits: WireLimits) -> None:
     dimensions = max((len(entry.shape) for entry in manifest.tensors), default=0)
+    longest = max((len(entry.name.encode()) for entry in manifest.tensors), default=0)
     sizes = (
         ("payload bytes", manifest.payload_bytes, limits.payload_bytes),
         ("description bytes", manifest.description_bytes, limits.description_bytes),
@@ -227,6 +228,7 @@ def _require_within(manifest: Manifest, limits: WireLimits) -> None:
         ("tensors", len(manifest.tensors), limits.tensors),
         ("dimensions", dimensions, limits.dimensions),
         ("bytes of the nonce", len(manifest.nonce), limits.nonce_bytes),
+        ("bytes of a tensor's name", longest, limits.string_bytes),
         ("bytes of the domain's name", len(manifest.domain.encode()), limits.string_bytes),
     )
     for what, found, most in sizes:

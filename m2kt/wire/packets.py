@@ -181,10 +181,16 @@ def _require_rows(message: pb.KnowledgePacket, manifest: Manifest) -> None:
     names = {name for name in shapes if not name.endswith(SCALE)}
     found = {name: (len(shape), shape[:1]) for name, shape in shapes.items() if name in RANKS}
     wanted = {name: (rank, (rows.get(name, steps),)) for name, rank in RANKS.items()}
-    if names != set(RANKS) or found != wanted:
+    if (
+        names != set(RANKS)
+        or found != wanted
+        or shapes["means"][1] != shapes["exemplars"][2]
+        or shapes[INTEGERS] != shapes["maps.weights"]
+    ):
         raise ShapeError(
-            f"expected tensors with these ranks and rows: {wanted}, found {found}; the tensor table"
-            " contradicts the description"
+            f"expected tensors of ranks and rows {wanted}, of one width and with maps of one shape,"
+            f" found {[shapes.get(name) for name in RANKS]} of {len(names)} tensors; the tensor"
+            " table contradicts the description"
         )
 
 
