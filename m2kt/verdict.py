@@ -9,6 +9,7 @@ Does not own: running the exam (verify), moving HEAD (store), signing (signing).
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from math import comb
 from typing import final
 
@@ -147,7 +148,7 @@ class JudgeRules:
 def binomial_tail(successes: int, trials: int) -> float:
     """P(X >= successes) for X ~ Binomial(trials, 1/2), exactly."""
     ways = sum(comb(trials, k) for k in range(successes, trials + 1))
-    return ways / float(2**trials)
+    return float(Fraction(ways, 2**trials))
 
 
 def judge(before: Exam, after: Exam, rules: JudgeRules, figures: Mapping[str, float]) -> Verdict:
