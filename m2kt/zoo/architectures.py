@@ -60,40 +60,51 @@ def configure(recipe: Recipe) -> PretrainedConfig:
     The ids of special tokens are always given: a GPT-NeoX configuration otherwise says
     that token 2 ends a text, whatever character has that id, and generation stops there.
     """
-    vocabulary = len(SPECIAL) + len(recipe.characters)
-    if recipe.family == "gpt2":
-        return GPT2Config(
-            vocab_size=vocabulary,
-            n_positions=recipe.context,
-            n_embd=recipe.width,
-            n_layer=recipe.layers,
-            n_head=recipe.heads,
-            n_inner=recipe.inner,
-            resid_pdrop=0.0,
-            embd_pdrop=0.0,
-            attn_pdrop=0.0,
-            bos_token_id=END_ID,
-            eos_token_id=END_ID,
-            pad_token_id=PAD_ID,
-        )
-    if recipe.family == "gpt_neox":
-        config = GPTNeoXConfig(
-            vocab_size=vocabulary,
-            hidden_size=recipe.width,
-            num_hidden_layers=recipe.layers,
-            num_attention_heads=recipe.heads,
-            intermediate_size=recipe.inner,
-            max_position_embeddings=recipe.context,
-            rotary_pct=ROTARY_SHARE,
-            bos_token_id=END_ID,
-            eos_token_id=END_ID,
-            pad_token_id=PAD_ID,
-        )
-        # transformers 5 saves it under another name, which 4 would ignore without a word.
-        config.rotary_pct = ROTARY_SHARE
-        return config
+    makers = {"gpt2": _gpt2, "gpt_neox": _gpt_neox, "qwen3": _qwen3}
+    config = makers[recipe.family](recipe)
+    config.bos_token_id = config.eos_token_id = END_ID
+    config.pad_token_id = PAD_ID
+    return config
+
+
+def _vocabulary(recipe: Recipe) -> int:
+    return len(SPECIAL) + len(recipe.characters)
+
+
+def _gpt2(recipe: Recipe) -> PretrainedConfig:
+    return GPT2Config(
+        vocab_size=_vocabulary(recipe),
+        n_positions=recipe.context,
+        n_embd=recipe.width,
+        n_layer=recipe.layers,
+        n_head=recipe.heads,
+        n_inner=recipe.inner,
+        resid_pdrop=0.0,
+        embd_pdrop=0.0,
+        attn_pdrop=0.0,
+        bos_token_id=END_ID,
+        eos_token_id=END_ID,
+    )
+
+
+def _gpt_neox(recipe: Recipe) -> PretrainedConfig:
+    config = GPTNeoXConfig(
+        vocab_size=_vocabulary(recipe),
+        hidden_size=recipe.width,
+        num_hidden_layers=recipe.layers,
+        num_attention_heads=recipe.heads,
+        intermediate_size=recipe.inner,
+        max_position_embeddings=recipe.context,
+        rotary_pct=ROTARY_SHARE,
+    )
+    # transformers 5 saves it under another name, which 4 would ignore without a word.
+    config.rotary_pct = ROTARY_SHARE
+    return config
+
+
+def _qwen3(recipe: Recipe) -> PretrainedConfig:
     return Qwen3Config(
-        vocab_size=vocabulary,
+        vocab_size=_vocabulary(recipe),
         hidden_size=recipe.width,
         num_hidden_layers=recipe.layers,
         num_attention_heads=recipe.heads,
@@ -102,7 +113,4 @@ def configure(recipe: Recipe) -> PretrainedConfig:
         intermediate_size=recipe.inner,
         max_position_embeddings=recipe.context,
         tie_word_embeddings=True,
-        bos_token_id=END_ID,
-        eos_token_id=END_ID,
-        pad_token_id=PAD_ID,
     )
