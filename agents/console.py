@@ -95,7 +95,12 @@ def plain(value: object) -> Any:  # noqa: ANN401
 def table(title: str, *columns: str) -> Table:
     """An empty table in the style of all others; columns whose name begins with `#` are numbers."""
     made = Table(
-        title=title, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0)
+        title=title,
+        show_header=any(columns),
+        title_justify="left",
+        title_style="bold",
+        box=None,
+        padding=(0, 2, 0, 0),
     )
     for column in columns:
         number = column.startswith("#")

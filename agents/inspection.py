@@ -90,7 +90,7 @@ def show(found: Found, *, concepts: int, traces: int) -> None:
     _show_meter(found)
     _show_concepts(found["concepts"], concepts)
     shown = console.table(f"traces ({len(found['traces'])})", "question", "steps", "answer")
-    for trace in found["traces"][:traces]:
+    for trace in found["traces"][:: max(1, len(found["traces"]) // max(1, traces))][:traces]:
         shown.add_row(
             Text(trace["question"]), Text("  ".join(trace["steps"])), Text(trace["answer"])
         )

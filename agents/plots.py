@@ -100,7 +100,7 @@ def data_plot(record: Record) -> str:
             axis.text(max(count, 1) * 1.12, row, f"{count:,}", va="center")
         axis.axvline(yardstick, color=INK, linewidth=1, linestyle=(0, (4, 3)))
         note = f" 98 % less than\n the teachers: {yardstick:,.0f}"
-        axis.text(yardstick, len(bars) - 0.55, note, va="bottom", fontsize=8.5)
+        axis.text(yardstick, len(bars) - 1.5, note, va="center", fontsize=8.5)
         axis.set_xscale("symlog", linthresh=1)
         axis.set_xlim(0, max(*counts, yardstick, 10) * 8)
         axis.set_xlabel("examples (logarithmic)")

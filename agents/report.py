@@ -28,10 +28,10 @@ h2 { font-size: 1.2rem; margin: 0 0 .6rem; }
 p { margin: .4rem 0 .8rem; max-width: 46rem; }
 section { background: #fff; border: 1px solid #e3e8ee; border-radius: 10px;
   padding: 1.3rem 1.5rem; margin: 1.2rem 0; }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(11rem, 1fr)); gap: .8rem;
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(8.6rem, 1fr)); gap: .8rem;
   margin: 1.4rem 0; }
 .tile { background: #fff; border: 1px solid #e3e8ee; border-radius: 10px; padding: .8rem 1rem; }
-.tile b { display: block; font-size: 1.45rem; line-height: 1.25; }
+.tile b { display: block; font-size: 1.25rem; line-height: 1.3; white-space: nowrap; }
 .tile span { color: #5a6776; font-size: .9rem; }
 .good { color: #187a4b; } .bad { color: #b3261e; }
 table { border-collapse: collapse; width: 100%; font-size: .93rem; margin: .4rem 0; }
@@ -74,10 +74,14 @@ def build_page(record: Record) -> str:
         f" Measured on this machine in {minutes:.1f} minutes, on"
         f" {record['per_level']} held-out problems for each chain length."
     )
-    sections = (_results, _answers, _alignment, _data, _receipt, _poisoned, _tampered, _machine)
+    sections = (
+        *(_claims, _results, _answers, _alignment, _data),
+        *(_receipt, _poisoned, _tampered, _machine),
+    )
     return _PAGE.substitute(
-        title=f"A language model learnt from {len(record['teachers'])} others,"
-        " and declined to learn from a third",
+        title="A language model learnt what neither of its teachers knows alone"
+        if all(record["acceptance"].values())
+        else "A run of the demo in which not every claim held",
         summary=summary,
         tiles="".join(_tiles(record)),
         sections="\n".join(section(record) for section in sections),
@@ -107,6 +111,17 @@ def _tile(value: str, meaning: str, good: bool | None = None) -> str:
     return f'<div class="tile"><b{kind}>{escape(value)}</b><span>{escape(meaning)}</span></div>'
 
 
+def _claims(record: Record) -> str:
+    rows = [
+        [
+            claim,
+            _Html(f'<span class="{"good" if held else "bad"}">{"yes" if held else "NO"}</span>'),
+        ]
+        for claim, held in record["acceptance"].items()
+    ]
+    return _section("What this run shows", "", ["", ""], rows, numeric=False)
+
+
 def _results(record: Record) -> str:
     student, teachers = record["student"], record["teachers"]
     rows: list[tuple[str, Mapping[str, float], Mapping[str, float]]] = [
@@ -121,9 +136,12 @@ def _results(record: Record) -> str:
         [name, *_shares(found, levels), f"{mean(found):.3f}", *_shares(both, mixed)]
         for name, found, both in rows
     ]
+    unseen = student["facts_never_shown"]
     note = (
-        "<p>The same problems for all: none of them is in a trace that was sent. Four-shot means"
-        " that four traces of the packets stood before each problem. A mixed chain has operations"
+        "<p>The same problems for all. None with two or more operations is in a trace that was"
+        f" sent; of the single facts {unseen['count']} are in none, and of those the student gets"
+        f" {_percent(unseen)} right. Four-shot means that four traces of the packets"
+        " stood before each problem. A mixed chain has operations"
         f" of every teacher in it. Retention, as a share of a perfect composition of the teachers:"
         f" <b>{record['retention']:.3f}</b>.</p>"
     )
@@ -239,7 +257,8 @@ def _section(
             + "</tr>"
             for row in rows
         )
-        table = f'<div class="scroll"><table><tr>{top}</tr>{lines}</table></div>'
+        header = f"<tr>{top}</tr>" if any(columns) else ""
+        table = f'<div class="scroll"><table>{header}{lines}</table></div>'
     return f"<section><h2>{escape(title)}</h2>{text}{table}</section>"
 
 
@@ -268,6 +287,10 @@ def _figure(svg: str, caption: str) -> str:
 
 def _shares(found: Mapping[str, float], levels: Iterable[str]) -> list[str]:
     return [f"{found[level]:.3f}" if level in found else "" for level in levels]
+
+
+def _percent(part: Mapping[str, float]) -> str:
+    return f"{100 * part['accuracy']:.0f} %" if part["count"] else "none"
 
 
 def _count(value: Any) -> str:  # noqa: ANN401

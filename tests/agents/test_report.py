@@ -69,3 +69,9 @@ def test_a_student_that_moved_is_shown_as_one(record):
     moved = record | {"poisoned": record["poisoned"] | {"head_moved": True}}
     assert "LEARNT" in build_page(moved)
     assert "LEARNT" not in build_page(record)
+
+
+def test_a_claim_that_failed_changes_the_headline(record):
+    assert "not every claim held" in build_page(record)
+    held = record | {"acceptance": dict.fromkeys(record["acceptance"], True)}
+    assert "not every claim held" not in build_page(held)
