@@ -29,7 +29,7 @@ from m2kt.errors import RequestError
 from m2kt.identity import AgentId, Role, agent_id
 
 PREFIX: Final = "M2KT_"
-RULES: Final = ("extract", "screen", "combine", "align", "judge", "probes")
+RULES: Final = ("extract", "screen", "combine", "align", "verify", "registry")
 """Tables that are handed on unread, to `built`, by the role that uses them."""
 
 T = TypeVar("T")
@@ -120,6 +120,8 @@ class Settings:
         trust_file: Its trust store; `trust.json` in `data_dir` by default.
         broker: `host:port` of a broker; empty for none.
         domains: What it teaches, or may be taught; all that the software knows by default.
+        concepts: For a teacher: patterns of the ids of the concepts that it teaches, such as
+            `arith.mod7/?[*]?`; none for what its model was trained on.
         executor: Where model work runs.
         model: Its model.
         limits: What it agrees to.
@@ -136,6 +138,7 @@ class Settings:
     trust_file: Path = Path()
     broker: str = ""
     domains: tuple[str, ...] = ()
+    concepts: tuple[str, ...] = ()
     executor: Executor = Executor.THREAD
     model: ModelSettings = ModelSettings()
     limits: Limits = Limits()

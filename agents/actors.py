@@ -1,0 +1,178 @@
+"""Agents on Ray: the only file that imports it.
+
+An agent is an actor that has its own gRPC server; its model works in a child actor that
+takes a GPU where there is one. Ray places and starts them; what agents say to each other
+goes over gRPC, never through Ray.
+
+Owns: `AgentActor`, `RayHost`, starting a local Ray, launching and stopping agents.
+Does not own: what an agent is (launching).
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from typing import Any, Final, final
+
+from m2kt.errors import M2KTError, PeerUnavailableError
+from m2kt.identity import Role
+
+from .hosting import Host, reported
+from .launching import RunningAgent, start_agent, thread_host
+from .settings import Executor, Settings, ray_environment
+
+ray_environment()  # before Ray is imported: it reads its variables then
+
+import ray  # noqa: E402
+
+logger = logging.getLogger(__name__)
+
+OBJECT_STORE_BYTES: Final = 80 << 20
+KILL_AFTER_S: Final = 5.0
+
+
+def start_local_ray(*, cpus: int | None = None) -> None:
+    """Starts Ray in this machine, on 127.0.0.1, if it does not run yet."""
+    if not ray.is_initialized():
+        ray.init(
+            num_cpus=cpus,
+            include_dashboard=False,
+            log_to_driver=False,
+            object_store_memory=OBJECT_STORE_BYTES,
+            _node_ip_address="127.0.0.1",
+        )
+
+
+def stop_local_ray() -> None:
+    """Stops what `start_local_ray` has started."""
+    ray.shutdown()
+
+
+class _Worker:
+    """A worker in a process of its own: a Lecturer or a Learner."""
+
+    def __init__(self, settings: Settings) -> None:
+        from .learner import Learner
+        from .lecturer import Lecturer
+
+        self._worker = (Lecturer if settings.role is Role.TEACHER else Learner)(settings)
+
+    def call(self, method: str, args: tuple[object, ...]) -> object:
+        return getattr(self._worker, method)(*args)
+
+    def stream(self, method: str, args: tuple[object, ...]) -> Iterator[object]:
+        yield from reported(getattr(self._worker, method), *args)
+
+
+class _Agent:
+    """An agent in a process of its own."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._running: RunningAgent | None = None
+
+    async def start(self) -> str:
+        """Starts it; its address."""
+        self._running = await start_agent(self._settings, make_host=host_for)
+        return self._running.address
+
+    async def call(self, method: str, args: tuple[object, ...], named: dict[str, object]) -> Any:  # noqa: ANN401
+        """Calls a coroutine method of the agent, such as a teacher's `offer` or `publish`."""
+        if self._running is None:
+            raise PeerUnavailableError("expected an agent that runs, found none; start it first")
+        return await getattr(self._running.agent, method)(*args, **named)
+
+    async def drain(self, grace_s: float | None) -> None:
+        """Ends it."""
+        if self._running is not None:
+            await self._running.drain(grace_s)
+            self._running = None
+
+
+WorkerActor = ray.remote(num_cpus=0, max_restarts=0)(_Worker)
+AgentActor = ray.remote(num_cpus=0, max_restarts=0, max_concurrency=1000)(_Agent)
+
+
+@final
+class RayHost:
+    """A worker in a child actor of Ray; see `Host`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._actor = WorkerActor.options(num_gpus=settings.model.gpus).remote(settings)
+
+    async def call(self, method: str, *args: object) -> Any:  # noqa: ANN401
+        """See `Host`."""
+        return await self._actor.call.remote(method, args)
+
+    async def stream(self, method: str, *args: object) -> AsyncIterator[Any]:
+        """See `Host`."""
+        news = self._actor.stream.options(num_returns="streaming").remote(method, args)
+        async for reference in news:
+            yield await reference
+
+    async def close(self) -> None:
+        """See `Host`; the process is ended."""
+        ray.kill(self._actor)
+
+
+def host_for(settings: Settings) -> Host:
+    """The host that the settings ask for."""
+    return RayHost(settings) if settings.executor is Executor.RAY else thread_host(settings)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Launched:
+    """An agent that runs on Ray.
+
+    Attributes:
+        settings: What it was told.
+        address: What others dial, `host:port`.
+        actor: Ray's handle.
+    """
+
+    settings: Settings
+    address: str
+    actor: Any
+
+    async def call(self, method: str, *args: object, **named: object) -> Any:  # noqa: ANN401
+        """Calls a coroutine method of the agent, such as a teacher's `offer` or `publish`."""
+        return await self.actor.call.remote(method, args, named)
+
+
+async def launch(settings: Settings) -> Launched:
+    """Starts an agent on Ray and returns once it answers.
+
+    Raises:
+        M2KTError: what `start_agent` raises.
+    """
+    actor = AgentActor.options(name=f"m2kt-{settings.name}").remote(settings)
+    try:
+        address: str = await actor.start.remote()
+    except ray.exceptions.RayTaskError as error:
+        ray.kill(actor)
+        raise _cause(error) from error
+    except ray.exceptions.RayActorError as error:
+        raise PeerUnavailableError(
+            f"expected agent {settings.name} to start, found its process gone: {error}; see the"
+            " logs of Ray"
+        ) from error
+    logger.info("agent launched agent=%s address=%s", settings.name, address)
+    return Launched(settings, address, actor)
+
+
+async def stop(launched: Launched, *, grace_s: float | None = None) -> None:
+    """Drains an agent and ends its process."""
+    limit_s = launched.settings.limits.drain_s if grace_s is None else grace_s
+    try:
+        await asyncio.wait_for(launched.actor.drain.remote(grace_s), limit_s + KILL_AFTER_S)
+    except (TimeoutError, ray.exceptions.RayError) as error:
+        logger.warning("agent did not drain agent=%s why=%r", launched.settings.name, error)
+    ray.kill(launched.actor)
+
+
+def _cause(error: "ray.exceptions.RayTaskError") -> M2KTError:
+    cause = error.cause
+    if isinstance(cause, M2KTError):
+        return cause
+    return M2KTError(f"expected an agent that starts, found {cause!r}; see the logs of Ray")

@@ -1,0 +1,78 @@
+"""A channel to one peer: options, mutual TLS, and which calls are tried again.
+
+Owns: how a channel is made.
+Does not own: what is said on it (client).
+"""
+
+import json
+from typing import Any, Final
+
+import grpc
+from grpc import aio
+
+from .settings import Limits, TlsFiles
+
+_TEACHER: Final = "m2kt.wire.v1.TeacherService"
+_STUDENT: Final = "m2kt.wire.v1.StudentService"
+_BROKER: Final = "m2kt.wire.v1.BrokerService"
+
+RETRIED: Final[tuple[tuple[str, str], ...]] = (
+    (_TEACHER, "DescribeTeacher"),
+    (_TEACHER, "RecordReceipt"),
+    (_STUDENT, "DescribeStudent"),
+    (_STUDENT, "Learn"),
+    (_STUDENT, "GetTransfer"),
+    (_STUDENT, "Answer"),
+    (_STUDENT, "Examine"),
+    (_STUDENT, "Unlearn"),
+    (_STUDENT, "ListHistory"),
+    (_BROKER, "Register"),
+    (_BROKER, "RenewLease"),
+    (_BROKER, "FindTeachers"),
+    (_BROKER, "ListPackets"),
+    (_BROKER, "RecordReceipt"),
+    (_BROKER, "ListReceipts"),
+)
+"""Unary methods whose comment in the proto files says Idempotent; a test compares the two."""
+
+_RETRY: Final = {
+    "maxAttempts": 4,
+    "initialBackoff": "0.1s",
+    "maxBackoff": "2s",
+    "backoffMultiplier": 2,
+    "retryableStatusCodes": ["UNAVAILABLE"],
+}
+
+
+def service_config() -> str:
+    """GRPC's service config: the retry policy of the methods in `RETRIED`."""
+    names = [{"service": service, "method": method} for service, method in RETRIED]
+    return json.dumps({"methodConfig": [{"name": names, "retryPolicy": _RETRY}]})
+
+
+def open_channel(address: str, *, tls: TlsFiles | None, own_connection: bool) -> aio.Channel:
+    """A channel to `address`; it connects with the first call.
+
+    Args:
+        address: `host:port`.
+        tls: Mutual TLS; None for plain HTTP/2.
+        own_connection: True for a TCP connection that shares nothing: heartbeats do not
+            queue behind packets.
+    """
+    limits = Limits()
+    options: list[tuple[str, Any]] = [
+        ("grpc.service_config", service_config()),
+        ("grpc.max_receive_message_length", limits.message_bytes),
+        ("grpc.max_send_message_length", limits.message_bytes),
+        ("grpc.keepalive_time_ms", 30_000),
+        ("grpc.keepalive_timeout_ms", 10_000),
+        ("grpc.use_local_subchannel_pool", int(own_connection)),
+    ]
+    if tls is None:
+        return aio.insecure_channel(address, options=options)
+    if tls.peer_name:
+        options.append(("grpc.ssl_target_name_override", tls.peer_name))
+    credentials = grpc.ssl_channel_credentials(
+        tls.authority.read_bytes(), tls.key.read_bytes(), tls.certificate.read_bytes()
+    )
+    return aio.secure_channel(address, credentials, options=options)

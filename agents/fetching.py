@@ -1,0 +1,130 @@
+"""Pulling packets: from teachers that are asked, and from what a broker keeps.
+
+All sources are asked at once. A stream that breaks goes on at the first chunk that is
+missing, as long as each attempt brings one more.
+
+Owns: `Fetcher`.
+Does not own: checking what comes (intake), what becomes of it (transfers).
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from functools import partial
+from typing import Final, final
+
+from m2kt.errors import DeadlineError, IncompleteError, M2KTError, PeerUnavailableError
+from m2kt.identity import AgentCard, PacketId, TransferId
+from m2kt.packet import AuthenticPayload
+from m2kt.signing import Envelope
+
+from .broker_client import BrokerClient
+from .client import PeerClient
+from .intake import Intake
+from .orders import LearnOrder
+from .parts import Chunk
+from .resources import StudentResources
+from .transfers import Gathered, Refusal
+
+logger = logging.getLogger(__name__)
+
+NONCE_BYTES: Final = 32
+ATTEMPTS: Final = 4
+"""Attempts in a row that may bring nothing new."""
+PAUSE_S: Final = 0.1
+CONTROL_S: Final = 10.0
+"""Deadline of calls that move no packet, in seconds."""
+
+Parts = AsyncGenerator[Envelope | Chunk, None]
+Ask = Callable[[int, float], Parts]
+"""From the first chunk that is wanted and a deadline to a stream of parts."""
+
+
+@final
+class Fetcher:
+    """Gets packets for one student."""
+
+    def __init__(self, resources: StudentResources, card: Callable[[], AgentCard]) -> None:
+        self._resources = resources
+        self._card = card
+
+    async def gather(self, order: LearnOrder, transfer: TransferId) -> Gathered:
+        """Asks every source of `order` at once; each gives a packet or a refusal."""
+        sources = {address: partial(self._from_teacher, order) for address in order.teachers}
+        refusals: list[Refusal] = []
+        pulls: list[tuple[str, Awaitable[AuthenticPayload]]] = []
+        if order.discover:
+            try:
+                addresses, packets = await self._discover(order)
+                sources |= {a: partial(self._from_teacher, order) for a in addresses}
+                pulls = [(f"packet {p}", self._from_broker(order, p)) for p in packets]
+            except M2KTError as error:
+                refusals.append(Refusal(order.broker, error.reason, str(error)))
+        pulls += [(address, pull(address)) for address, pull in sources.items()]
+        results = await asyncio.gather(*(self._tried(source, pull) for source, pull in pulls))
+        payloads = [result for result in results if isinstance(result, AuthenticPayload)]
+        refusals += [result for result in results if isinstance(result, Refusal)]
+        return Gathered(tuple(payloads), tuple(refusals))
+
+    async def _tried(
+        self, source: str, pull: Awaitable[AuthenticPayload]
+    ) -> AuthenticPayload | Refusal:
+        try:
+            return await pull
+        except M2KTError as error:
+            logger.info("fetch refused source=%s reason=%s detail=%s", source, error.reason, error)
+            return Refusal(source, error.reason, str(error))
+
+    async def _discover(self, order: LearnOrder) -> tuple[list[str], list[PacketId]]:
+        """Addresses of teachers, and ids of packets, that the broker knows for the domain."""
+        student = self._resources.credentials.agent
+        async with BrokerClient(order.broker, tls=self._resources.tls) as broker:
+            found = await broker.find_teachers(order.domain, timeout_s=CONTROL_S)
+            packets = await broker.list_packets(order.domain, student, timeout_s=CONTROL_S)
+        return [card.address for card in found if card.address], [p.packet_id for p in packets]
+
+    async def _from_teacher(self, order: LearnOrder, address: str) -> AuthenticPayload:
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        async with PeerClient(address, tls=self._resources.tls) as peer:
+
+            def ask(first: int, timeout_s: float) -> Parts:
+                return peer.stream_packet(
+                    order.domain, self._card(), nonce, from_chunk=first, timeout_s=timeout_s
+                )
+
+            return await self._receive(ask, Intake(self._resources, order.domain, nonce))
+
+    async def _from_broker(self, order: LearnOrder, packet: PacketId) -> AuthenticPayload:
+        async with BrokerClient(order.broker, tls=self._resources.tls) as broker:
+
+            def ask(first: int, timeout_s: float) -> Parts:
+                return broker.fetch_packet(packet, from_chunk=first, timeout_s=timeout_s)
+
+            return await self._receive(ask, Intake(self._resources, order.domain, b""))
+
+    async def _receive(self, ask: Ask, intake: Intake) -> AuthenticPayload:
+        """One packet, however often its stream breaks."""
+        loop = asyncio.get_running_loop()
+        ends_at, left = loop.time() + self._resources.limits.fetch_s, ATTEMPTS
+        with intake:
+            while True:
+                before = intake.next_chunk
+                try:
+                    async with aclosing(ask(before, max(0.1, ends_at - loop.time()))) as parts:
+                        async for part in parts:
+                            intake.accept(part)
+                            if intake.next_chunk < before:  # it is about other bytes now
+                                break
+                    return await intake.finish()
+                except (PeerUnavailableError, IncompleteError) as error:
+                    left = ATTEMPTS if intake.next_chunk > before else left - 1
+                    if left == 0:
+                        raise
+                    if loop.time() >= ends_at:
+                        raise DeadlineError(
+                            f"expected a packet within {self._resources.limits.fetch_s:.0f} s,"
+                            f" found it broken off: {error}; ask again"
+                        ) from error
+                    await asyncio.sleep(PAUSE_S)

@@ -1,0 +1,171 @@
+"""One packet's way in: from parts that anybody may have sent to a sealed `AuthenticPayload`.
+
+Owns: `Intake`, and `reopened`, which proves a sealed packet again.
+Does not own: where the parts come from (fetching, offers), what they say (m2kt.wire.packets).
+"""
+
+import asyncio
+import secrets
+from typing import Self, final
+
+from m2kt.errors import (
+    IncompleteError,
+    NotFoundError,
+    ProtocolError,
+    ReplayedPacketError,
+    UnknownKeyError,
+)
+from m2kt.identity import AgentId, PacketId
+from m2kt.packet import AuthenticPayload
+from m2kt.signing import Envelope, verify_envelope
+from m2kt.wire import cards
+from m2kt.wire.admission import AdmittedManifest, Expectations, admit
+from m2kt.wire.chunks import Assembly, authenticate_whole
+from m2kt.wire.manifest import MANIFEST_TYPE, WireLimits, parse_manifest
+
+from .parts import Chunk
+from .resources import StudentResources
+
+
+@final
+class Intake:
+    """Takes in one packet, part by part. Use it in a `with`, or close it."""
+
+    def __init__(self, resources: StudentResources, domain: str, nonce: bytes) -> None:
+        """Expects nothing yet.
+
+        Args:
+            resources: The student's.
+            domain: What the packet is to be about.
+            nonce: What the manifest has to repeat; empty for a packet at rest.
+        """
+        self._resources = resources
+        self._domain = domain
+        self._nonce = nonce
+        self._spool = resources.spool / f"{secrets.token_hex(8)}.part"
+        self._envelope: Envelope | None = None
+        self._assembly: Assembly | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Throws away what was on its way."""
+        self._spool.unlink(missing_ok=True)
+
+    @property
+    def next_chunk(self) -> int:
+        """The first chunk that is missing."""
+        return self._assembly.next_index if self._assembly is not None else 0
+
+    def admit(self, envelope: Envelope, *, teacher: AgentId | None = None) -> int:
+        """Checks a manifest before a byte of data is stored; the number of its chunks.
+
+        Args:
+            envelope: The signed manifest; a later one takes the place of an earlier one.
+            teacher: Who has to have signed it, if that is known.
+
+        Raises:
+            TrustError: who signed it, for whom, or when is not acceptable.
+            PacketError: it is malformed, or promises more than is agreed to.
+        """
+        admitted = self._admitted(envelope)
+        if teacher is not None and admitted.manifest.teacher != teacher:
+            raise UnknownKeyError(
+                f"expected a manifest of {teacher}, who offers it, found one of"
+                f" {admitted.manifest.teacher}; an agent offers its own packets"
+            )
+        self._envelope = envelope
+        if self._assembly is None:
+            self._assembly = Assembly(admitted, self._spool)
+        else:
+            self._assembly.resume(admitted)
+        return len(admitted.manifest.chunk_digests)
+
+    def resume(self, other: "Intake") -> None:
+        """Goes on under the manifest that `other` has admitted, with the chunks it has."""
+        if self._assembly is not None and other._assembly is not None:
+            self._envelope = other._envelope
+            self._assembly.resume(other._assembly.admitted)
+        other.close()
+
+    def accept(self, part: Envelope | Chunk) -> None:
+        """Takes the manifest or the next chunk.
+
+        Raises:
+            ProtocolError: a chunk before the manifest.
+            ChunkError: it is not the chunk that the manifest promises; nothing was stored.
+            TrustError: see `admit`.
+        """
+        if isinstance(part, Envelope):
+            self.admit(part)
+        elif self._assembly is None:
+            raise ProtocolError(
+                f"expected a manifest first, found chunk {part.index}; send the manifest"
+            )
+        else:
+            self._assembly.add(part.index, part.data)
+
+    async def finish(self) -> AuthenticPayload:
+        """The whole packet, sealed in the store and never to be accepted again.
+
+        Raises:
+            IncompleteError: parts are missing.
+            ReplayedPacketError: exactly this packet was offered before.
+        """
+        if self._assembly is None or self._envelope is None:
+            raise IncompleteError("expected a manifest and chunks, found nothing; send them")
+        payload = await asyncio.to_thread(self._assembly.finish)
+        envelope = cards.envelope_to_bytes(self._envelope)
+        store, journal = self._resources.store, self._resources.journal
+        await asyncio.to_thread(
+            store.put_packet, payload.packet_id, envelope, bytes(payload.payload)
+        )
+        if not journal.admit(payload.packet_id, self._assembly.admitted.manifest.expires_at_s):
+            raise ReplayedPacketError(
+                f"expected a packet that was never offered, found {payload.packet_id}; ask the"
+                " teacher to sign a new manifest"
+            )
+        self.close()
+        return payload
+
+    def _admitted(self, envelope: Envelope) -> AdmittedManifest:
+        verified = verify_envelope(envelope, self._resources.credentials.trust, MANIFEST_TYPE)
+        expectations = Expectations(
+            audience=self._resources.credentials.agent,
+            now_s=self._resources.clock(),
+            nonce=self._nonce,
+            domain=self._domain,
+            limits=WireLimits(payload_bytes=self._resources.limits.payload_bytes),
+        )
+        return admit(verified, expectations, self._kept)
+
+    def _kept(self, packet: PacketId) -> bool:
+        """Whether the store has this packet: then it came before, whole."""
+        try:
+            self._resources.store.get_packet(packet)
+        except NotFoundError:
+            return False
+        return True
+
+
+def reopened(resources: StudentResources, packet: PacketId) -> AuthenticPayload:
+    """A packet that was sealed before, proved again under the trust store of today.
+
+    Its expiry is not asked again: it was valid when it came.
+
+    Raises:
+        TrustError: the keys that signed it are no longer trusted.
+        StoreError: it is not kept, or was altered.
+    """
+    raw, payload = resources.store.get_packet(packet)
+    envelope, trust = cards.envelope_from_bytes(raw), resources.credentials.trust
+    limits = WireLimits(payload_bytes=max(len(payload), 1))
+    manifest = parse_manifest(verify_envelope(envelope, trust, MANIFEST_TYPE), limits)
+    expectations = Expectations(
+        audience=resources.credentials.agent, now_s=manifest.issued_at_s, limits=limits
+    )
+    return authenticate_whole(envelope, payload, trust, expectations, lambda _: False)

@@ -1,0 +1,186 @@
+"""From settings to an agent that answers: what is made, in which order, and how it ends.
+
+Owns: `start_agent`, `RunningAgent`.
+Does not own: what agents do (teacher, student, broker), Ray (actors).
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import final
+
+from m2kt import domains
+from m2kt.disk import disk_errors
+from m2kt.identity import AgentCard, Role
+from m2kt.journal import Journal
+from m2kt.registry import RegistryLimits
+from m2kt.wire import cards
+
+from .broker import BrokerAgent, BrokerResources, broker_service
+from .credentials import Credentials, load_credentials
+from .hosting import Host, ThreadHost
+from .membership import Membership
+from .resources import Clock, StudentResources, TeacherResources
+from .server import RunningServer, Service, serve
+from .settings import Settings
+
+logger = logging.getLogger(__name__)
+
+MakeHost = Callable[[Settings], Host]
+
+
+@final
+class RunningAgent:
+    """An agent that answers.
+
+    Attributes:
+        address: What others dial, `host:port`.
+        agent: The agent itself: a `TeacherAgent`, `StudentAgent` or `BrokerAgent`.
+        membership: Its place in a broker's registry, if it has one.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        server: RunningServer,
+        agent: object,
+        close: Callable[[], Awaitable[None]],
+    ) -> None:
+        self.address = settings.advertise or server.address
+        self.agent = agent
+        self.membership: Membership | None = None
+        self._settings = settings
+        self._server = server
+        self._close = close
+
+    def join(self, credentials: Credentials, card: Callable[[], AgentCard]) -> None:
+        """Registers at the broker that the settings name, if they name one."""
+        if self._settings.broker:
+            self.membership = Membership(
+                self._settings.broker,
+                lambda: cards.sign_card(card(), credentials.signer),
+                lease_s=self._settings.limits.lease_s,
+                tls=self._settings.tls,
+            )
+
+    async def drain(self, grace_s: float | None = None) -> None:
+        """Ends it: no new call, calls in flight get `grace_s`, then all is closed."""
+        if self.membership is not None:
+            await self.membership.close()
+        await self._server.drain(self._settings.limits.drain_s if grace_s is None else grace_s)
+        await self._close()
+        logger.info("agent stopped agent=%s", self._settings.name)
+
+    async def ended(self) -> None:
+        """Returns when its server has stopped."""
+        await self._server.ended()
+
+
+async def start_agent(
+    settings: Settings, *, make_host: MakeHost | None = None, clock: Clock = time.time
+) -> RunningAgent:
+    """Starts an agent and returns once it answers. Its life is on the running event loop.
+
+    Args:
+        settings: What it is told.
+        make_host: Where its model works; by default a thread of this process.
+        clock: Unix time, seconds.
+
+    Raises:
+        M2KTError: a file, a model or the address is not as it should be.
+    """
+    with disk_errors(f"use {settings.data_dir}"):
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+    if settings.role is Role.BROKER:
+        return await _start_broker(settings, clock)
+    start = _start_teacher if settings.role is Role.TEACHER else _start_student
+    return await start(settings, make_host or thread_host, clock)
+
+
+def thread_host(settings: Settings) -> Host:
+    """A host in this process for the worker of a teacher or student."""
+    # Imported here: a broker's process has no use for torch.
+    if settings.role is Role.TEACHER:
+        from .lecturer import Lecturer
+
+        return ThreadHost(lambda: Lecturer(settings))
+    from .learner import Learner
+
+    return ThreadHost(lambda: Learner(settings))
+
+
+async def _served(settings: Settings, service: Service) -> RunningServer:
+    return await serve([service], settings.listen, limits=settings.limits, tls=settings.tls)
+
+
+async def _start_broker(settings: Settings, clock: Clock) -> RunningAgent:
+    resources = BrokerResources(
+        limits=settings.rules_for("registry", RegistryLimits),
+        folder=settings.data_dir / "packets",
+        journal=Journal(settings.data_dir / "journal.sqlite"),
+        clock=clock,
+    )
+    agent = BrokerAgent(resources)
+
+    async def close() -> None:
+        agent.close()
+
+    return RunningAgent(settings, await _served(settings, broker_service(agent)), agent, close)
+
+
+async def _start_teacher(settings: Settings, make_host: MakeHost, clock: Clock) -> RunningAgent:
+    from .teacher import TeacherAgent, teacher_service
+
+    resources = TeacherResources(
+        credentials=load_credentials(settings, domains.names()),
+        journal=Journal(settings.data_dir / "journal.sqlite"),
+        host=make_host(settings),
+        sequence_file=settings.data_dir / "sequence",
+        limits=settings.limits,
+        tls=settings.tls,
+        clock=clock,
+    )
+    agent = TeacherAgent(resources, await resources.host.call("card"))
+    server = await _served(settings, teacher_service(agent))
+    running = RunningAgent(settings, server, agent, agent.close)
+    agent.address = running.address
+    running.join(resources.credentials, lambda: agent.card)
+    return running
+
+
+async def _start_student(settings: Settings, make_host: MakeHost, clock: Clock) -> RunningAgent:
+    from m2kt.store import Store
+
+    from .student import StudentAgent
+    from .student_service import student_service
+
+    folder = settings.data_dir
+    resources = StudentResources(
+        credentials=load_credentials(settings, domains.names()),
+        store=Store(folder / "store"),
+        journal=Journal(folder / "journal.sqlite"),
+        host=make_host(settings),
+        spool=await asyncio.to_thread(_emptied, folder / "spool"),
+        limits=settings.limits,
+        tls=settings.tls,
+        clock=clock,
+    )
+    model = await resources.host.call("card")
+    agent = StudentAgent(resources, model, broker=settings.broker)
+    server = await _served(settings, student_service(agent))
+    running = RunningAgent(settings, server, agent, agent.close)
+    agent.address = running.address
+    agent.recover()
+    running.join(resources.credentials, lambda: agent.card)
+    return running
+
+
+def _emptied(folder: Path) -> Path:
+    """A folder without what an earlier run has left in it."""
+    with disk_errors(f"use {folder}"):
+        folder.mkdir(parents=True, exist_ok=True)
+        for leftover in folder.glob("*.part"):
+            leftover.unlink()
+    return folder

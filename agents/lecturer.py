@@ -1,0 +1,90 @@
+"""The teacher's model work: the worker behind a teacher's host.
+
+Owns: the frozen model, extracting a packet, and its encoded payload, made and hashed
+once for all students.
+Does not own: signing for one student (teacher), the network.
+"""
+
+import logging
+from fnmatch import fnmatchcase
+from typing import final
+
+from m2kt import domains, zoo
+from m2kt.domain import Domain, Grammar
+from m2kt.domains.modular import ModularArithmetic
+from m2kt.errors import RequestError
+from m2kt.extract import ExtractConfig, extract_packet
+from m2kt.identity import ModelCard
+from m2kt.wire.packets import EncodedPayload, encode_packet
+
+from .models import load_model, use_threads
+from .settings import Settings
+
+logger = logging.getLogger(__name__)
+
+
+@final
+class Lecturer:
+    """A frozen model and what is read out of it. Blocking: it lives behind a host."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Loads the model.
+
+        Raises:
+            CompatibilityError: there is no such model.
+            RequestError: the table `extract` holds a key that nobody knows.
+        """
+        use_threads(settings.model.threads)
+        self._settings = settings
+        self._config = settings.rules_for("extract", ExtractConfig)
+        self._model = load_model(settings.model)
+        self._encoded: dict[str, EncodedPayload] = {}
+
+    def card(self) -> ModelCard:
+        """What others may know of the model."""
+        return self._model.card
+
+    def lecture(self, domain: str, now_s: float) -> EncodedPayload:
+        """The payload for `domain`: extracted, encoded and hashed when it is first asked for."""
+        if domain not in self._encoded:
+            grammar = taught(self._settings, domain)
+            packet = extract_packet(
+                self._model, grammar, self._config, agent=self._settings.name, now_s=now_s
+            )
+            self._encoded[domain] = encode_packet(packet)
+            logger.info("packet extracted domain=%s concepts=%d", domain, len(packet.concepts))
+        return self._encoded[domain]
+
+
+def taught(settings: Settings, domain: str) -> Grammar:
+    """The part of a domain's grammar that the teacher teaches.
+
+    Its settings say which (`concepts`, patterns of concept ids), or the recipe of its
+    model, if it is of the zoo; else it is all of it.
+
+    Raises:
+        DomainError: there is no such domain.
+        RequestError: no concept of the domain matches.
+    """
+    grammar = domains.get(domain)
+    if not settings.concepts:
+        return trained_on(settings.model.name, grammar)
+    chosen = frozenset(
+        spec.id
+        for spec in grammar.concepts
+        if any(fnmatchcase(spec.id, pattern) for pattern in settings.concepts)
+    )
+    if not chosen:
+        raise RequestError(
+            f"expected concepts of {domain} that match {', '.join(settings.concepts)}, found none;"
+            f" correct `concepts` (ids look like {grammar.concepts[0].id})"
+        )
+    return grammar.restrict(chosen)
+
+
+def trained_on(model: str, domain: Domain) -> Grammar:
+    """The part of `domain` that a model of the zoo was trained on; all of it for others."""
+    recipe = zoo.recipe(model)["recipe"] if model in zoo.names() else {}
+    if recipe.get("domain") == domain.name and isinstance(domain, ModularArithmetic):
+        return domain.restrict(domain.concepts_of(recipe["operations"]))
+    return domain

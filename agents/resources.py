@@ -1,0 +1,70 @@
+"""What an agent's parts share: who it is, what it keeps, where its model works, its clock.
+
+Owns: `StudentResources`, `TeacherResources`.
+Does not own: making them (launching).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from m2kt.journal import Journal
+
+from .credentials import Credentials
+from .hosting import Host
+from .settings import Limits, TlsFiles
+
+if TYPE_CHECKING:  # the store needs torch, a broker does not
+    from m2kt.store import Store
+
+Clock = Callable[[], float]
+"""Unix time, seconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudentResources:
+    """What a student's parts share.
+
+    Attributes:
+        credentials: Who it is, and whom it trusts.
+        store: Its history.
+        journal: Its transfers.
+        host: Where its model works.
+        spool: Folder for bytes that are on their way.
+        limits: What it agrees to.
+        tls: For calls to others.
+        clock: Unix time, seconds.
+    """
+
+    credentials: Credentials
+    store: "Store"
+    journal: Journal
+    host: Host
+    spool: Path
+    limits: Limits
+    tls: TlsFiles | None
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TeacherResources:
+    """What a teacher's parts share.
+
+    Attributes:
+        credentials: Who it is, and whom it trusts.
+        journal: Receipts that it was handed.
+        host: Where its model works.
+        sequence_file: Counts the manifests that it signed.
+        limits: What it agrees to.
+        tls: For calls to others.
+        clock: Unix time, seconds.
+    """
+
+    credentials: Credentials
+    journal: Journal
+    host: Host
+    sequence_file: Path
+    limits: Limits
+    tls: TlsFiles | None
+    clock: Clock

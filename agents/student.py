@@ -1,0 +1,172 @@
+"""The student agent: learns, answers, un-learns; and its gRPC service.
+
+Owns: `StudentAgent` (a plain class that knows no Ray), `StudentServicer`, `start_student`.
+Does not own: the steps of a transfer (m2kt.transfer), its course (transfers).
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Final, final
+
+from m2kt import domains
+from m2kt.domain import answer_in
+from m2kt.errors import BusyError, RequestError
+from m2kt.history import StudentState
+from m2kt.identity import AgentCard, KeyId, ModelCard, PacketId, TransferId
+
+from .fetching import Fetcher
+from .learner import ExamPaper, KeptCal
+from .ledger import Ledger
+from .offers import Offers
+from .orders import LearnOrder
+from .receipts import deliver
+from .resources import StudentResources
+from .transfers import Gathered, Transfers
+from .views import AnswerView, ExamView
+
+logger = logging.getLogger(__name__)
+
+MOST_QUESTIONS: Final = 256
+MOST_PER_LEVEL: Final = 1000
+
+
+@final
+class StudentAgent:
+    """A student. Make it on the event loop that it will live on.
+
+    Attributes:
+        ledger: Its transfers, to look at and to watch.
+        offers: Packets that teachers bring.
+    """
+
+    def __init__(self, resources: StudentResources, model: ModelCard, *, broker: str = "") -> None:
+        self._resources = resources
+        self._model = model
+        self._broker = broker
+        self.address = ""
+        self.ledger = Ledger(resources.journal, resources.clock)
+        self._transfers = Transfers(resources, self.ledger, self._deliver)
+        self._fetcher = Fetcher(resources, lambda: self.card)
+        self.offers = Offers(resources, self.ledger, self._transfers)
+
+    def recover(self) -> None:
+        """Goes on with what a crash has interrupted; call it once, after the start."""
+        self._transfers.recover()
+
+    async def close(self) -> None:
+        """Stops what is under way; it goes on after the next start."""
+        self.offers.close()
+        await self._transfers.close()
+        await self._resources.host.close()
+        self._resources.journal.close()
+        self._resources.store.close()
+
+    @property
+    def card(self) -> AgentCard:
+        """How it introduces itself."""
+        return self._resources.credentials.card(self.address, self._model)
+
+    @property
+    def state(self) -> StudentState:
+        """Its present state."""
+        store = self._resources.store
+        return store.state(store.head())
+
+    def learn(self, order: LearnOrder) -> TransferId:
+        """Puts an order in the queue; see `Transfers.begin`."""
+        self.require_mine(order.domain)
+
+        async def gather(transfer: TransferId) -> Gathered:
+            return await self._fetcher.gather(order, transfer)
+
+        return self._transfers.begin(order, gather)
+
+    async def answer(
+        self, domain: str, questions: Sequence[str]
+    ) -> tuple[tuple[AnswerView, ...], str]:
+        """Answers with HEAD's skill, or with the bare model; and the digest of HEAD.
+
+        Raises:
+            RequestError: no question, or too many.
+            BusyError: the model is learning.
+        """
+        self.require_mine(domain)
+        if not 1 <= len(questions) <= MOST_QUESTIONS:
+            raise RequestError(
+                f"expected 1 to {MOST_QUESTIONS} questions, found {len(questions)}; ask in parts"
+            )
+        kept, head = await self._skill(domain)
+        said = await self._resources.host.call("answer", domain, tuple(questions), kept)
+        pairs = zip(questions, said, strict=True)
+        return tuple(AnswerView(q, text, answer_in(text)) for q, text in pairs), head
+
+    async def examine(self, paper: ExamPaper) -> ExamView:
+        """How it does on problems drawn from a seed, as it stands.
+
+        Raises:
+            RequestError: no problem, or too many.
+            BusyError: the model is learning.
+        """
+        self.require_mine(paper.domain)
+        if not 1 <= paper.per_level <= MOST_PER_LEVEL:
+            raise RequestError(
+                f"expected 1 to {MOST_PER_LEVEL} problems a level, found {paper.per_level}"
+            )
+        kept, head = await self._skill(paper.domain)
+        questions, exam = await self._resources.host.call("examine", paper, kept)
+        return ExamView(questions, exam, head)
+
+    async def unlearn(
+        self, *, packet: PacketId | None, key: KeyId | None
+    ) -> tuple[StudentState, bool]:
+        """Moves HEAD to a state without a packet, or without all that a key signed."""
+        store = self._resources.store
+        head = self.state
+        packets = frozenset({packet}) if packet else frozenset[PacketId]()
+        keys = frozenset({key}) if key else frozenset[KeyId]()
+        names = {*packets, *keys}
+        if not any(skill.touches(names) for skill in head.skills.values()):
+            return head, False
+        state = store.unlearnt(packets=packets, keys=keys, at_s=self._resources.clock())
+        await asyncio.to_thread(store.advance, state, expected=head.digest)
+        self._transfers.roll_back(names)
+        return state, True
+
+    def history(self, limit: int) -> tuple[StudentState, ...]:
+        """The states that it has been in, newest first; `limit` 0 for all."""
+        states = self._resources.store.history()
+        return states[:limit] if limit else states
+
+    async def _skill(self, domain: str) -> tuple[KeptCal | None, str]:
+        if self._transfers.learning:
+            raise BusyError(
+                "expected a student at rest, found it learning with the same model; ask again when"
+                " the transfer has ended (WatchTransfer)"
+            )
+        store, head = self._resources.store, self.state
+        skill = head.skills.get(domain)
+        if skill is None:
+            return None, head.digest
+        tensors, header = await asyncio.to_thread(store.get_cal, skill.cal)
+        return KeptCal(skill.cal, tensors, header), head.digest
+
+    def require_mine(self, domain: str) -> None:
+        """Refuses what it was not set up for.
+
+        Raises:
+            DomainError: nobody knows the domain.
+            RequestError: it is none of the student's.
+        """
+        mine = self._resources.credentials.domains
+        domains.get(domain)
+        if domain not in mine:
+            raise RequestError(
+                f"expected one of my domains {', '.join(mine)}, found {domain}; add it to `domains`"
+                " in the student's settings"
+            )
+
+    async def _deliver(self, transfer: TransferId, order: LearnOrder) -> None:
+        view = self.ledger.view(transfer)
+        broker = order.broker or self._broker
+        await deliver(view, teachers=order.teachers, broker=broker, tls=self._resources.tls)

@@ -1,0 +1,230 @@
+"""The teacher agent: signs what it knows for each student who asks; and its gRPC service.
+
+The payload is extracted, encoded and hashed once a domain; for each student only a new
+manifest is signed.
+
+Owns: `TeacherAgent` (a plain class that knows no Ray), `TeacherServicer`.
+Does not own: extraction (m2kt.extract), model work (lecturer).
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from typing import Final, final
+
+from m2kt.disk import LocalDisk, put_whole
+from m2kt.errors import RequestError, StoreError
+from m2kt.identity import BROADCAST, AgentCard, AgentId, ModelCard, PacketId
+from m2kt.registry import PacketHeader
+from m2kt.signing import Envelope
+from m2kt.wire import cards
+from m2kt.wire.chunks import SealedPacket, SealHeader, seal
+from m2kt.wire.packets import EncodedPayload
+from m2kt.wire.v1 import teacher_service_pb2 as pb
+from m2kt.wire.v1.teacher_service_pb2_grpc import (
+    TeacherServiceServicer,
+    add_TeacherServiceServicer_to_server,
+)
+
+from .broker_client import BrokerClient
+from .offering import Offer, Settlement, offer
+from .parts import Chunk, chunk_to_wire
+from .resources import TeacherResources
+from .server import Context, Service
+
+logger = logging.getLogger(__name__)
+
+NONCE_BYTES: Final = range(16, 65)
+
+
+@final
+class TeacherAgent:
+    """A teacher. Make it on the event loop that it will live on."""
+
+    def __init__(self, resources: TeacherResources, model: ModelCard) -> None:
+        self._resources = resources
+        self._model = model
+        self._counting = asyncio.Lock()
+        self.address = ""
+
+    @property
+    def card(self) -> AgentCard:
+        """How it introduces itself."""
+        return self._resources.credentials.card(self.address, self._model)
+
+    async def close(self) -> None:
+        """Stops model work."""
+        await self._resources.host.close()
+        self._resources.journal.close()
+
+    async def packet(
+        self, domain: str, student: AgentCard, nonce: bytes, *, from_chunk: int = 0
+    ) -> AsyncIterator[Envelope | Chunk]:
+        """The packet for one student: its manifest, then its chunks from `from_chunk` on.
+
+        Raises:
+            RequestError: the domain is none of this teacher's, or the nonce has a wrong length.
+        """
+        if len(nonce) not in NONCE_BYTES:
+            raise RequestError(
+                f"expected a nonce of {NONCE_BYTES.start} to {NONCE_BYTES.stop - 1} bytes, found"
+                f" {len(nonce)}; draw a new one for each exchange"
+            )
+        sealed = await self._sealed(domain, student.agent, nonce)
+        yield sealed.envelope
+        for chunk in chunks_of(sealed, from_chunk):
+            yield chunk
+        logger.info("packet sent domain=%s student=%s from=%d", domain, student.agent, from_chunk)
+
+    async def offer(
+        self, student: str, domain: str, *, offer_id: str = "", timeout_s: float
+    ) -> Settlement:
+        """Brings its packet to a student at `student` and waits until it has decided.
+
+        Args:
+            student: Address, `host:port`.
+            domain: Name of the domain.
+            offer_id: Equal for the same offer after a broken connection; empty for a new one.
+            timeout_s: For all of it.
+
+        Raises:
+            M2KTError: what the student raised, such as a TrustError.
+        """
+        sealed: list[SealedPacket] = []
+
+        async def manifest(challenger: AgentCard, nonce: bytes) -> Envelope:
+            sealed.append(await self._sealed(domain, challenger.agent, nonce))
+            return sealed[0].envelope
+
+        brought = Offer(
+            teacher=self.card,
+            domain=domain,
+            offer_id=offer_id or secrets.token_hex(16),
+            manifest=manifest,
+            chunks=lambda first: chunks_of(sealed[0], first),
+        )
+        return await offer(student, brought, tls=self._resources.tls, timeout_s=timeout_s)
+
+    async def publish(
+        self, broker: str, domain: str, *, audience: AgentId = BROADCAST, timeout_s: float
+    ) -> PacketId:
+        """Leaves a sealed packet with a broker, for one student or for any."""
+        sealed = await self._sealed(domain, audience, b"")
+        async with BrokerClient(broker, tls=self._resources.tls) as client:
+            return await client.publish(
+                self._header(sealed, audience),
+                sealed.envelope,
+                chunks_of(sealed, 0),
+                timeout_s=timeout_s,
+            )
+
+    def record_receipt(self, envelope: Envelope) -> None:
+        """Keeps the receipt of a student whom it trusts.
+
+        Raises:
+            TrustError: it is not signed by one.
+        """
+        receipt = cards.verify_receipt(envelope, self._resources.credentials.trust)
+        raw = cards.envelope_to_bytes(envelope)
+        self._resources.journal.record_receipt(raw, at_s=self._resources.clock())
+        logger.info(
+            "receipt kept transfer=%s student=%s verdict=%s",
+            receipt.transfer,
+            receipt.student,
+            type(receipt.verdict).__name__,
+        )
+
+    def receipts(self) -> tuple[Envelope, ...]:
+        """All receipts, oldest first."""
+        return tuple(cards.envelope_from_bytes(raw) for raw in self._resources.journal.receipts())
+
+    def _header(self, sealed: SealedPacket, audience: AgentId) -> PacketHeader:
+        limits, now_s = self._resources.limits, self._resources.clock()
+        return PacketHeader(
+            packet_id=sealed.packet_id,
+            teacher=self._resources.credentials.agent,
+            audience=audience,
+            domain=sealed.encoded.domain,
+            expires_at_s=now_s + limits.packet_life_s,
+            payload_bytes=len(sealed.encoded.payload),
+        )
+
+    async def _sealed(self, domain: str, audience: AgentId, nonce: bytes) -> SealedPacket:
+        """The packet, signed for one student; model work only if it is the first time."""
+        mine = self._resources.credentials.domains
+        if domain not in mine:
+            raise RequestError(
+                f"expected one of my domains {', '.join(mine)}, found {domain[:80]!r}; ask another"
+                " teacher (FindTeachers at a broker)"
+            )
+        now_s = self._resources.clock()
+        encoded: EncodedPayload = await self._resources.host.call("lecture", domain, now_s)
+        header = SealHeader(
+            audience=audience,
+            nonce=nonce,
+            sequence=await self._next_sequence(),
+            issued_at_s=now_s,
+            ttl_s=self._resources.limits.packet_life_s,
+        )
+        return seal(encoded, self._resources.credentials.signer, header)
+
+    async def _next_sequence(self) -> int:
+        """Counts manifests, across restarts."""
+        path = self._resources.sequence_file
+        async with self._counting:
+            try:
+                last = int(path.read_text()) if path.exists() else 0  # a few bytes
+            except ValueError as error:
+                raise StoreError(
+                    f"expected a number in {path}, found something else; write the sequence of the"
+                    " last manifest into it"
+                ) from error
+            await asyncio.to_thread(put_whole, LocalDisk(), path, [str(last + 1).encode()])
+            return last + 1
+
+
+def chunks_of(sealed: SealedPacket, first: int) -> Iterator[Chunk]:
+    """The chunks of a packet from `first` on."""
+    return (Chunk(index, bytes(data)) for index, data in sealed.chunks(first))
+
+
+@final
+class TeacherServicer(TeacherServiceServicer):
+    """`m2kt.wire.v1.TeacherService` over a teacher."""
+
+    def __init__(self, agent: TeacherAgent) -> None:
+        self._agent = agent
+
+    async def DescribeTeacher(
+        self, request: pb.DescribeTeacherRequest, context: Context
+    ) -> pb.DescribeTeacherResponse:
+        return pb.DescribeTeacherResponse(teacher=cards.card_to_wire(self._agent.card))
+
+    async def StreamPacket(
+        self, request: pb.StreamPacketRequest, context: Context
+    ) -> AsyncIterator[pb.StreamPacketResponse]:
+        student = cards.card_from_wire(request.student)
+        parts = self._agent.packet(
+            request.domain, student, request.nonce, from_chunk=request.from_chunk
+        )
+        async for part in parts:
+            if isinstance(part, Chunk):
+                yield pb.StreamPacketResponse(chunk=chunk_to_wire(part))
+            else:
+                yield pb.StreamPacketResponse(manifest=cards.envelope_to_wire(part))
+
+    async def RecordReceipt(
+        self, request: pb.TeacherServiceRecordReceiptRequest, context: Context
+    ) -> pb.TeacherServiceRecordReceiptResponse:
+        self._agent.record_receipt(cards.envelope_from_wire(request.receipt))
+        return pb.TeacherServiceRecordReceiptResponse()
+
+
+def teacher_service(agent: TeacherAgent) -> Service:
+    """The service, ready to be served."""
+    servicer = TeacherServicer(agent)
+    return Service(
+        pb.DESCRIPTOR.services_by_name["TeacherService"],
+        lambda server: add_TeacherServiceServicer_to_server(servicer, server),
+    )

@@ -1,0 +1,173 @@
+"""What a student shows of itself to whoever asks: transfers, states, answers, exams.
+
+Owns: these frozen values and their messages, both directions. Free of torch.
+Does not own: cards, verdicts, receipts and events (m2kt.wire.cards).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from m2kt.digest import Digest
+from m2kt.history import Skill, StudentState
+from m2kt.identity import AgentId, KeyId, PacketId, TransferId
+from m2kt.progress import TransferState
+from m2kt.signing import Envelope
+from m2kt.verdict import Exam, Verdict
+from m2kt.wire import cards, verdicts
+from m2kt.wire.v1 import state_pb2, student_service_pb2, transfer_pb2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferView:
+    """A transfer as its student knows it.
+
+    Attributes:
+        transfer: Its id.
+        state: Where it stands.
+        domain: What it is about.
+        teachers: Whose packets it is about, as far as they are known.
+        last_event: Number of the newest event.
+        verdict: The outcome, once there is one.
+        receipt: An envelope around the receipt, signed by the student, once there is one.
+    """
+
+    transfer: TransferId
+    state: TransferState
+    domain: str
+    teachers: tuple[AgentId, ...]
+    last_event: int
+    verdict: Verdict | None = None
+    receipt: Envelope | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateView:
+    """One state in a student's history; attributes as in `m2kt.history.StudentState`."""
+
+    digest: Digest
+    parent: Digest | None
+    transfer: TransferId | None
+    at_s: float
+    note: str
+    skills: Mapping[str, Skill]
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerView:
+    """One answer: the question, all that the student wrote, and the answer in it, if any."""
+
+    question: str
+    completion: str
+    answer: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExamView:
+    """How a student did on problems drawn from a seed.
+
+    Attributes:
+        questions: In the order in which they were drawn.
+        exam: Level of each, and whether it was right.
+        head: Digest of the state that was examined.
+    """
+
+    questions: tuple[str, ...]
+    exam: Exam
+    head: str
+
+
+def transfer_to_wire(view: TransferView) -> transfer_pb2.Transfer:
+    """As a message; inverse of `transfer_from_wire`."""
+    return transfer_pb2.Transfer(
+        transfer_id=view.transfer,
+        state=verdicts.state_to_wire(view.state),
+        domain=view.domain,
+        teachers=view.teachers,
+        last_event=view.last_event,
+        verdict=None if view.verdict is None else verdicts.verdict_to_wire(view.verdict),
+        receipt=None if view.receipt is None else cards.envelope_to_wire(view.receipt),
+    )
+
+
+def transfer_from_wire(message: transfer_pb2.Transfer) -> TransferView:
+    """From a message; inverse of `transfer_to_wire`."""
+    return TransferView(
+        transfer=TransferId(message.transfer_id),
+        state=verdicts.state_from_wire(message.state),
+        domain=message.domain,
+        teachers=tuple(AgentId(teacher) for teacher in message.teachers),
+        last_event=message.last_event,
+        verdict=verdicts.verdict_from_wire(message.verdict)
+        if message.HasField("verdict")
+        else None,
+        receipt=cards.envelope_from_wire(message.receipt) if message.HasField("receipt") else None,
+    )
+
+
+def state_view(state: StudentState) -> StateView:
+    """What others see of a state."""
+    return StateView(
+        digest=state.digest,
+        parent=state.parent,
+        transfer=state.transfer,
+        at_s=state.at_s,
+        note=state.note,
+        skills=state.skills,
+    )
+
+
+def student_state_to_wire(view: StateView) -> state_pb2.StudentState:
+    """As a message; inverse of `student_state_from_wire`."""
+    return state_pb2.StudentState(
+        digest=view.digest,
+        parent=view.parent or "",
+        transfer_id=view.transfer or "",
+        at_s=view.at_s,
+        note=view.note,
+        skills=[
+            state_pb2.Skill(
+                domain=domain, cal=skill.cal, lineage=skill.lineage, signers=skill.signers
+            )
+            for domain, skill in sorted(view.skills.items())
+        ],
+    )
+
+
+def student_state_from_wire(message: state_pb2.StudentState) -> StateView:
+    """From a message; inverse of `student_state_to_wire`."""
+    skills = {
+        skill.domain: Skill(
+            Digest(skill.cal),
+            tuple(PacketId(packet) for packet in skill.lineage),
+            tuple(KeyId(key) for key in skill.signers),
+        )
+        for skill in message.skills
+    }
+    return StateView(
+        digest=Digest(message.digest),
+        parent=Digest(message.parent) if message.parent else None,
+        transfer=TransferId(message.transfer_id) if message.transfer_id else None,
+        at_s=message.at_s,
+        note=message.note,
+        skills=skills,
+    )
+
+
+def exam_to_wire(view: ExamView) -> student_service_pb2.ExamineResponse:
+    """As a message; inverse of `exam_from_wire`."""
+    marks = zip(view.questions, view.exam.levels, view.exam.right, strict=True)
+    return student_service_pb2.ExamineResponse(
+        accuracy=verdicts.accuracy_to_wire(view.exam.accuracy),
+        marks=[
+            student_service_pb2.Mark(question=question, level=level, right=right)
+            for question, level, right in marks
+        ],
+        head=view.head,
+    )
+
+
+def exam_from_wire(message: student_service_pb2.ExamineResponse) -> ExamView:
+    """From a message; inverse of `exam_to_wire`."""
+    marks = message.marks
+    exam = Exam(tuple(mark.level for mark in marks), tuple(mark.right for mark in marks))
+    return ExamView(tuple(mark.question for mark in marks), exam, message.head)
