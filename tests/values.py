@@ -1,0 +1,89 @@
+"""Strategies for the small values that travel: cards, verdicts, receipts, events."""
+
+from hypothesis import strategies as st
+from packets import counts, meters, names, texts
+
+from m2kt.identity import AgentCard, ModelCard, Role
+from m2kt.progress import Event, TransferState
+from m2kt.reasons import Reason
+from m2kt.signing import Ed25519Signer
+from m2kt.verdict import Accepted, Evidence, Receipt, Rejected
+
+numbers = st.floats(allow_nan=False, width=64)
+shares = st.floats(0, 1)
+figures = st.dictionaries(texts, numbers, max_size=3)
+accuracies = st.dictionaries(st.integers(1, 9), shares, max_size=4)
+lists = st.lists(texts, max_size=3).map(tuple)
+items = st.integers(0, 2**31)
+
+evidences = st.builds(
+    Evidence,
+    before=accuracies,
+    after=accuracies,
+    gain=numbers,
+    p_gain=shares,
+    p_loss=shares,
+    items=items,
+    figures=figures,
+)
+rejections = st.builds(
+    Rejected,
+    st.lists(st.sampled_from(Reason), min_size=1, max_size=4).map(tuple),
+    lists,
+    st.none() | evidences,
+)
+verdicts = st.builds(Accepted, evidences) | rejections
+events = st.builds(
+    Event,
+    transfer=texts,
+    number=items,
+    at_s=numbers,
+    state=st.sampled_from(TransferState),
+    message=texts,
+    figures=figures,
+)
+receipts = st.builds(
+    Receipt,
+    transfer=texts,
+    student=names,
+    domain=texts,
+    packets=lists,
+    teachers=lists,
+    verdict=verdicts,
+    head_before=texts,
+    head_after=texts,
+    meter=meters,
+    probe_items=items,
+    issued_at_s=numbers,
+)
+models = st.builds(
+    ModelCard,
+    family=texts,
+    hidden_size=st.integers(1, 2**31),
+    layers=st.integers(1, 999),
+    parameters=counts.map(lambda n: n + 1),
+    weights_digest=texts,
+    base_lineage=lists,
+)
+
+
+@st.composite
+def signers(draw: st.DrawFn) -> Ed25519Signer:
+    """Keys of any kind."""
+    return Ed25519Signer(draw(st.binary(min_size=32, max_size=32)))
+
+
+@st.composite
+def cards(draw: st.DrawFn, keys: st.SearchStrategy[Ed25519Signer] | None = None) -> AgentCard:
+    """Cards, each with a key of its own."""
+    key = draw(keys or signers())
+    return AgentCard(
+        agent=draw(names),
+        role=draw(st.sampled_from(Role)),
+        address=draw(texts),
+        key_id=key.key_id,
+        public_key=key.public_key,
+        domains=draw(lists),
+        model=draw(st.none() | models),
+        software=draw(texts),
+    )
