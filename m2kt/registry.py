@@ -154,8 +154,8 @@ class Registry:
             now_s: Unix time, seconds.
 
         Raises:
-            RequestError: the lease is not positive, or the name belongs to another key.
-            BusyError: there are too many agents.
+            RequestError: no lease is asked for, or the name belongs to another key.
+            BusyError: there is no room.
         """
         self._expire(now_s)
         if not lease_s > 0:
@@ -168,8 +168,7 @@ class Registry:
             )
         if known is None and len(self._leases) >= self._limits.agents:
             raise BusyError(
-                f"expected fewer than {self._limits.agents} agents, found as many; try again when"
-                " some have gone"
+                f"expected fewer than {self._limits.agents} agents, found as many; try again later"
             )
         granted_s = min(lease_s, self._limits.lease_s)
         lease = Lease(

@@ -21,7 +21,8 @@ from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import IO, Final, final
 
-import safetensors.torch
+from safetensors.torch import load as tensors_from_bytes
+from safetensors.torch import save as bytes_from_tensors
 from torch import Tensor
 
 from m2kt.digest import Digest, digest_from_text, digest_of, digest_of_stream
@@ -168,7 +169,7 @@ class Store:
         owned = {
             name: tensors[name].detach().cpu().clone().contiguous() for name in sorted(tensors)
         }
-        raw = safetensors.torch.save(owned, metadata)
+        raw = bytes_from_tensors(owned, metadata)
         digest = digest_of(raw)
         with self._guard:
             self._put(self._path("objects", digest), [raw])
@@ -186,7 +187,7 @@ class Store:
         header: dict[str, str] = json.loads(
             json.loads(raw[8 : 8 + length])["__metadata__"][_HEADER]
         )
-        tensors: dict[str, Tensor] = safetensors.torch.load(raw)
+        tensors: dict[str, Tensor] = tensors_from_bytes(raw)
         return tensors, header
 
     def put_packet(
@@ -243,7 +244,8 @@ class Store:
 
         Raises:
             NotFoundError: a layer that `state` refers to is not kept.
-            StoreError: HEAD is not `expected` (any more), or writing failed.
+            StoreError: HEAD is not `expected` (any more), or writing failed. Then HEAD is as it
+                was, unless the disk refused to put it back too.
         """
         with self._guard:
             if self.head() != expected or state.parent != expected:
@@ -255,8 +257,17 @@ class Store:
                 self._read(self._path("objects", skill.cal), skill.cal)
             digest = state.digest
             self._put(self._path("states", digest), [state.encoded()])
-            self._put(self.root / "HEAD", [digest.encode()])
+            self._move_head(expected, digest)
         return digest
+
+    def _move_head(self, old: Digest, new: Digest) -> None:
+        try:
+            self._put(self.root / "HEAD", [new.encode()])
+        except StoreError:
+            # In place but perhaps not for good: whoever hears of a failure finds the old HEAD.
+            if self.head() == new:
+                self._put(self.root / "HEAD", [old.encode()])
+            raise
 
     def history(self) -> tuple[StudentState, ...]:
         """Every state that HEAD ever pointed at, newest first."""

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from m2kt.digest import digest_of
-from m2kt.disk import LocalDisk
 from m2kt.errors import NotFoundError, PacketError, StoreError
 from m2kt.identity import KeyId, PacketId, TransferId
 from m2kt.store import Skill, Store, StudentState
+from tests.disks import FailingDisk, ForgetfulDisk, StumblingDisk
 
 PACKET = PacketId(digest_of(b"manifest"))
 KEY = KeyId("ed25519:" + "0" * 64)
@@ -229,65 +229,6 @@ def test_a_folder_that_cannot_be_written_to_leaves_the_student_as_it_was(tmp_pat
         assert store.head() == head
 
 
-class FailingDisk:
-    """Does what a disk does until `steps` are used up; then fails, once and for good."""
-
-    def __init__(self, steps: int) -> None:
-        self.left, self._real = steps, LocalDisk()
-
-    def _step(self) -> None:
-        self.left -= 1
-        if self.left < 0:
-            raise OSError(28, "No space left on device")
-
-    def write(self, path, parts):
-        self._step()
-        self._real.write(path, parts)
-
-    def sync(self, path):
-        self._step()
-        self._real.sync(path)
-
-    def rename(self, source, target):
-        self._step()
-        self._real.rename(source, target)
-
-
-class ForgetfulDisk(FailingDisk):
-    """Forgets at the power cut what was not synced: bytes, and names in folders."""
-
-    def __init__(self, steps: int) -> None:
-        super().__init__(steps)
-        self._loose: set[Path] = set()
-        self._renamed: dict[Path, bytes | None] = {}
-
-    def write(self, path, parts):
-        super().write(path, parts)
-        self._loose.add(path)
-
-    def sync(self, path):
-        super().sync(path)
-        self._loose.discard(path)
-        self._renamed = {at: old for at, old in self._renamed.items() if at.parent != path}
-
-    def rename(self, source, target):
-        old = target.read_bytes() if target.exists() else None
-        super().rename(source, target)
-        self._renamed.setdefault(target, old)
-        if source in self._loose:
-            self._loose.add(target)
-
-    def cut_power(self) -> None:
-        for path in self._loose:
-            if path.exists():
-                path.write_bytes(b"")
-        for path, old in self._renamed.items():
-            if old is None:
-                path.unlink(missing_ok=True)
-            else:
-                path.write_bytes(old)
-
-
 STEPS = 12
 """Disk operations of one `learn`: four for each of the layer, the state and HEAD."""
 
@@ -311,6 +252,20 @@ def test_a_disk_that_fails_at_any_step_leaves_the_old_state_or_the_new(tmp_path,
     assert (head != old) == (steps >= (11 if kind is FailingDisk else STEPS))
 
 
+@pytest.mark.parametrize("steps", range(STEPS))
+def test_after_an_error_of_a_moment_head_is_where_it_was_and_the_next_attempt_succeeds(
+    tmp_path, steps
+):
+    with Store(tmp_path) as store:
+        old = learn(store, 1.0).digest
+    with Store(tmp_path, disk=StumblingDisk(steps)) as store:
+        with pytest.raises(StoreError, match="Input/output"):
+            learn(store, 2.0)
+        assert store.head() == old
+        assert learn(store, 2.0).digest == store.head()
+    intact(tmp_path)
+
+
 @pytest.mark.parametrize("steps", range(9))
 def test_a_store_whose_making_was_cut_off_can_be_made_again(tmp_path, steps):
     try:
@@ -323,10 +278,10 @@ def test_a_store_whose_making_was_cut_off_can_be_made_again(tmp_path, steps):
 
 KILLED = """
 import os, signal, sys
-sys.path.insert(0, sys.argv[2])
 from pathlib import Path
-from test_store import FailingDisk, STEPS, learn
 from m2kt.store import Store
+from tests.disks import FailingDisk
+from tests.unit.test_store import STEPS, learn
 
 class DeadlyDisk(FailingDisk):
     def _step(self):
@@ -347,7 +302,7 @@ for steps in range(STEPS):
 
 
 def test_a_process_killed_at_any_step_leaves_the_old_state_or_the_new(tmp_path: Path):
-    command = [sys.executable, "-c", KILLED, str(tmp_path), str(Path(__file__).parent)]
+    command = [sys.executable, "-c", KILLED, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2])
     assert done.returncode == 0, done.stderr
     for steps in range(STEPS):
