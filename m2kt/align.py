@@ -75,7 +75,16 @@ def align(
         AlignmentError: a loss is not finite.
         CompatibilityError: the student's tokenizer or architecture does not fit.
     """
-    return _Alignment(student, lesson, grammar, config, report).run()
+    alignment = _Alignment(student, lesson, grammar, config, report)
+    figures = alignment.run()
+    return Candidate(
+        cal=alignment.cal,
+        domain=lesson.domain,
+        lineage=lesson.lineage,
+        meter=alignment.meter(),
+        history=tuple(alignment.history),
+        figures=figures,
+    )
 
 
 class _Alignment:
@@ -105,8 +114,8 @@ class _Alignment:
         self.history: list[Mapping[str, float]] = []
         self.practised = 0
 
-    def run(self) -> Candidate:
-        """Both phases."""
+    def run(self) -> dict[str, float]:
+        """Both phases; what was measured on the way, by name."""
         started = time.monotonic()
         self.report(Progress("phase A: reading concepts out", {}, TransferState.ALIGNING))
         self.read_out()
@@ -116,14 +125,7 @@ class _Alignment:
         with attached(self.model, self.cal) as adapters:
             self.rehearse(read, adapters)
         seconds = {"readout_s": middle - started, "rehearsal_s": time.monotonic() - middle}
-        return Candidate(
-            cal=self.cal,
-            domain=self.lesson.domain,
-            lineage=self.lesson.lineage,
-            meter=self.meter(),
-            history=tuple(self.history),
-            figures=figures | seconds,
-        )
+        return figures | seconds
 
     def read_out(self) -> None:
         """Phase A. L_geo is the read-out: the target is the move that leads to the symbol."""

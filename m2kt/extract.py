@@ -9,7 +9,7 @@ Owns: making a `KnowledgePacket`. Does not own: signing it (signing, wire).
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -85,41 +85,57 @@ def extract_packet(
         CompatibilityError: the teacher writes no trace that the grammar can read.
     """
     rng = random.Random(config.seed)
-    layer = teacher.depth if config.layer is None else config.layer
     exemplars, read = bottleneck_exemplars(teacher, grammar, config, rng=rng)
     means = exemplars.mean(dim=1)
     traces, asked = teacher_traces(teacher, grammar, config, rng=rng)
-    maps = activation_maps(teacher, grammar, traces, means, config=config)
-    meter = DataMeter(
-        concepts=len(grammar.concepts),
-        exemplars=exemplars.shape[0] * exemplars.shape[1],
-        traces=len(traces),
-        trace_tokens=sum(len(teacher.encode(trace.text)) for trace in traces),
-        prompts=read + asked,
-        teacher_passes=read + len(traces) + sum(len(teacher.encode(t.completion)) for t in traces),
-    )
     return KnowledgePacket(
         concepts=grammar.concepts,
         means=means,
         exemplars=exemplars,
-        maps=maps,
+        maps=activation_maps(teacher, traces, means, config=config),
         traces=traces,
         symbols=grammar.symbols,
-        provenance=Provenance(
-            teacher=agent,
-            domain=grammar.name,
-            family=teacher.card.family,
-            weights_digest=teacher.card.weights_digest,
-            base_lineage=teacher.card.base_lineage,
-            genre=config.genre,
-            licence=config.licence,
-            extractor=BOTTLENECK,
-            layer=layer,
-            seed=config.seed,
+        provenance=replace(
+            _provenance(teacher, grammar, config, agent),
+            meter=_meter(teacher, exemplars, traces, texts=read + asked),
             created_at_s=now_s,
-            meter=meter,
-            software=f"m2kt {__version__}",
         ),
+    )
+
+
+def _meter(
+    teacher: LanguageModel, exemplars: Exemplars, traces: Sequence[Trace], *, texts: int
+) -> DataMeter:
+    """What an extraction that read and asked `texts` texts consumed."""
+    written = sum(len(teacher.encode(trace.completion)) for trace in traces)
+    return DataMeter(
+        concepts=exemplars.shape[0],
+        exemplars=exemplars.shape[0] * exemplars.shape[1],
+        traces=len(traces),
+        trace_tokens=sum(len(teacher.encode(trace.text)) for trace in traces),
+        prompts=texts,
+        teacher_passes=texts + written,
+    )
+
+
+def _provenance(
+    teacher: LanguageModel, grammar: Grammar, config: ExtractConfig, agent: AgentId
+) -> Provenance:
+    """M, but for its time and meter."""
+    return Provenance(
+        teacher=agent,
+        domain=grammar.name,
+        family=teacher.card.family,
+        weights_digest=teacher.card.weights_digest,
+        base_lineage=teacher.card.base_lineage,
+        genre=config.genre,
+        licence=config.licence,
+        extractor=BOTTLENECK,
+        layer=teacher.depth if config.layer is None else config.layer,
+        seed=config.seed,
+        created_at_s=1.0,
+        meter=DataMeter(),
+        software=f"m2kt {__version__}",
     )
 
 
@@ -201,7 +217,6 @@ def _ask(
 
 def activation_maps(
     teacher: LanguageModel,
-    grammar: Grammar,
     traces: Sequence[Trace],
     means: ConceptMeans,
     *,
