@@ -19,7 +19,7 @@ WORKERS     ?= 2
 PYTEST      := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 PARALLEL    := -n $(WORKERS) --dist loadgroup --max-worker-restart 0
 
-.PHONY: help setup demo test check lint types layers budgets proto proto-check bench fmt clean
+.PHONY: help setup demo test check lint types layers budgets proto proto-check fmt clean
 
 help:           ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
@@ -53,9 +53,6 @@ proto: $(PROTO_TOOLS) setup       ## generate m2kt/wire/v1 from proto/
 proto-check: $(PROTO_TOOLS) setup ## proto lint, and drift of the generated code
 	$(BIN)/buf lint proto
 	proto/generate.sh --check
-
-bench: setup    ## the figures of README, with their controls
-	$(BIN)/python -m m2kt.bench
 
 fmt: setup      ## format and fix what can be fixed
 	$(BIN)/ruff check --fix .
