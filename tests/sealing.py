@@ -1,11 +1,17 @@
 """A tiny packet sealed for the tests' student, and a student that receives it."""
 
+import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+import pytest
 from packets import NOW_S, STUDENT, TEACHER, signer, tiny_packet, trusting
 
+from m2kt.errors import M2KTError
 from m2kt.identity import PacketId
 from m2kt.packet import AuthenticPayload, KnowledgePacket
+from m2kt.reasons import Reason
 from m2kt.signing import Envelope, Signer, sign_envelope, verify_envelope
 from m2kt.trust import TrustStore
 from m2kt.wire.admission import AdmittedManifest, Expectations, admit
@@ -61,5 +67,17 @@ def signed(message: pb.Manifest, key: Signer | None = None) -> Envelope:
     return sign_envelope(MANIFEST_TYPE, message.SerializeToString(), key or signer())
 
 
+@contextmanager
+def refused(reason: Reason) -> Iterator[None]:
+    """The block must be refused with exactly this reason, by a message that says what was found."""
+    with pytest.raises(M2KTError) as caught:
+        yield
+    assert caught.value.reason is reason, caught.value
+    assert "expected" in str(caught.value)
+    assert "found" in str(caught.value)
+    assert len(str(caught.value)) < 2000, "an attacker must not choose how long a message is"
+    assert type(pickle.loads(pickle.dumps(caught.value))) is caught.type, "Ray must carry it"
+
+
 __all__ = ["EXPECTED", "HEADER", "NONCE", "NOW_S", "STUDENT", "TEACHER", "Student", "encoded"]
-__all__ += ["limited", "manifest_message", "sealed", "signed", "signer"]
+__all__ += ["limited", "manifest_message", "refused", "sealed", "signed", "signer"]

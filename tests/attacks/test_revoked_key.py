@@ -1,0 +1,33 @@
+"""Threat: a stolen key, whose owner had it revoked, signs a packet."""
+
+from dataclasses import replace
+
+from packets import trusting
+from sealing import HEADER, Student, encoded, refused, sealed, signer
+
+from m2kt.reasons import Reason
+from m2kt.signing import sign_envelope
+from m2kt.trust import load_trust, save_trust
+from m2kt.wire.chunks import seal
+from m2kt.wire.manifest import MANIFEST_TYPE
+
+REVOKED = trusting(signer(1), signer(2)).revoke(signer(1).key_id, "stolen")
+
+
+def test_a_packet_signed_with_a_revoked_key_is_refused():
+    with refused(Reason.REVOKED_KEY):
+        Student(trust=REVOKED).admits(sealed().envelope)
+
+
+def test_a_good_signature_beside_it_does_not_help():
+    both = sign_envelope(MANIFEST_TYPE, sealed().envelope.payload, signer(2), signer(1))
+    with refused(Reason.REVOKED_KEY):
+        Student(trust=REVOKED).admits(both)
+
+
+def test_revocation_survives_a_restart(tmp_path):
+    save_trust(tmp_path / "trust.json", REVOKED)
+    student = Student(trust=load_trust(tmp_path / "trust.json"))
+    with refused(Reason.REVOKED_KEY):
+        student.admits(sealed().envelope)
+    assert student.admits(seal(encoded(), signer(2), replace(HEADER, sequence=2)).envelope)
