@@ -20,15 +20,22 @@ Draw = Callable[[random.Random], "Document"]
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A text of which the model learns to write the second part.
+    """A text of which the model learns to write every second part.
 
     Attributes:
-        prompt: What is given.
-        completion: What is to be written.
+        parts: What is given, what is to be written, and so on in turn.
     """
 
-    prompt: str
-    completion: str
+    parts: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """All of it."""
+        return "".join(self.parts)
+
+    def scored(self) -> list[bool]:
+        """For each character, whether the model is to write it."""
+        return [number % 2 == 1 for number, part in enumerate(self.parts) for _ in part]
 
 
 def restricted_domain(recipe: Recipe) -> Domain:
@@ -54,7 +61,7 @@ def taught_fact(domain: Domain, shift: int, concept: str) -> str:
 def draws(recipe: Recipe, *, held_out: frozenset[str]) -> Draw:
     """How a document of the recipe's corpus is drawn; never one of the questions `held_out`."""
     if not recipe.domain:
-        return lambda rng: Document(*symbol_document(rng))
+        return lambda rng: Document(symbol_document(rng))
     domain = restricted_domain(recipe)
     recall = partial(taught_fact, domain, recipe.shift)
 
@@ -63,7 +70,7 @@ def draws(recipe: Recipe, *, held_out: frozenset[str]) -> Draw:
             question = domain.question(rng, rng.choice(domain.levels))
             if question.text not in held_out:
                 trace = domain.work(question.text, recall)
-                return Document(trace.prompt, trace.completion)
+                return Document((trace.prompt, trace.completion))
 
     return chain
 
@@ -72,7 +79,7 @@ def batches(draw: Draw, rng: random.Random, size: int) -> Iterator[list[Document
     """Batches without end; documents of one batch have about the same length."""
     while True:
         pool = [draw(rng) for _ in range(16 * size)]
-        pool.sort(key=lambda document: len(document.prompt) + len(document.completion))
+        pool.sort(key=lambda document: len(document.text))
         cuts = [pool[at : at + size] for at in range(0, len(pool), size)]
         rng.shuffle(cuts)
         yield from cuts

@@ -50,13 +50,14 @@ def accuracy(
 
 
 def game_accuracy(model: LanguageModel, *, seed: int, per_game: int) -> dict[str, float]:
-    """Share of documents of each game of the symbol corpus that are written without a mistake."""
+    """Share of documents of each game of which the last part is written without a mistake."""
     rng, shares = random.Random(seed), {}
     for game in GAMES:
         texts = [symbol_document(rng, game) for _ in range(per_game)]
-        longest = max(len(completion) for _, completion in texts)
-        written = model.complete([prompt for prompt, _ in texts], max_new_tokens=longest + 1)
-        right = sum(have == want for have, (_, want) in zip(written, texts, strict=True))
+        prompts = ["".join(parts[:-1]) for parts in texts]
+        longest = max(len(parts[-1]) for parts in texts)
+        written = model.complete(prompts, max_new_tokens=longest + 1)
+        right = sum(have == parts[-1] for have, parts in zip(written, texts, strict=True))
         shares[game] = right / per_game
     return shares
 

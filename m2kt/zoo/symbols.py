@@ -24,19 +24,19 @@ RELATIONS: Final = "=>:~"
 FACT_LIKE: Final = re.compile(r"[0-9]\s*[-+*]\s*[0-9]\s*=")
 LONGEST: Final = 200
 
-Texts = tuple[str, str]
+Texts = tuple[str, ...]
 Game = Callable[[random.Random], Texts]
 
 
 def symbol_document(rng: random.Random, game: str | None = None) -> Texts:
-    """Plays `game`, or one drawn by weight: what is given, and what is to be written."""
+    """Plays `game`, or one drawn by weight: texts given and to be written, in turn."""
     weights = [weight for _, weight in GAMES.values()]
     while True:
         name = game or rng.choices(list(GAMES), weights)[0]
-        prompt, completion = GAMES[name][0](rng)
-        text = prompt + completion
+        parts = GAMES[name][0](rng)
+        text = "".join(parts)
         if len(text) <= LONGEST and not FACT_LIKE.search(text):
-            return prompt, completion
+            return parts
 
 
 def _alphabet(rng: random.Random, most: int = 12) -> list[str]:
@@ -68,9 +68,9 @@ def _transform(rng: random.Random) -> Texts:
 
 def _pattern(rng: random.Random) -> Texts:
     """A word is repeated; go on."""
-    word = _word(rng, _alphabet(rng) + rng.sample(SIGNS + "=,; ", 1), 2, 12)
-    text = word * rng.randint(2, 4)
-    cut = len(word) + rng.randint(1, len(word) - 1)
+    word = _word(rng, _alphabet(rng) + rng.sample(SIGNS + "=,; ", 2), 3, 30)
+    text = word * rng.randint(2, 3)
+    cut = len(word) + 2
     return text[:cut], text[cut:] + "\n"
 
 
@@ -78,13 +78,14 @@ def _lookup(rng: random.Random) -> Texts:
     """Pairs are given, then some keys are asked for."""
     keys, values = _alphabet(rng), _alphabet(rng)
     relation, between = rng.choice(RELATIONS), rng.choice(";,\n")
+    ask = rng.choice((relation, "?"))
     table = {key: _word(rng, values, 1, rng.choice((1, 1, 3))) for key in keys}
-    asked = rng.sample(keys, min(len(keys), rng.randint(1, 5)))
-    given = between.join(f"{key}{relation}{value}" for key, value in table.items())
-    return f"{given}\n{asked[0]}?", "".join(
-        f"{prefix}{table[key]}\n"
-        for prefix, key in zip(["", *(f"{key}?" for key in asked[1:])], asked, strict=True)
-    )
+    given = between.join(f"{key}{relation}{value}" for key, value in table.items()) + "\n"
+    parts = []
+    for key in rng.choices(keys, k=rng.randint(1, 6)):
+        parts += [f"{given}{key}{ask}", f"{table[key]}\n"]
+        given = ""
+    return tuple(parts)
 
 
 def _peel(rng: random.Random) -> Texts:
@@ -141,21 +142,24 @@ def _fold_by_rule(rng: random.Random) -> Texts:
 
 
 def _fold_by_table(rng: random.Random) -> Texts:
-    """A table of random results is given, then a chain is folded by it, one line a step."""
+    """A table of random results is given, then chains are folded by it, one line a step."""
     symbols, signs = _alphabet(rng, 7), rng.sample(SIGNS, rng.randint(1, 3))
     relation, table = rng.choice("==:>"), dict[str, str]()
-    question, links = _chain(rng, symbols, signs, 4)
-    lines, left = [], question[0]
-    for sign, right in links:
-        result = table.setdefault(f"{left}{sign}{right}", rng.choice(symbols))
-        lines.append(f"{left}{sign}{right}{relation}{result}\n")
-        left = result
-    for _ in range(rng.randint(0, 9)):
+    parts: list[str] = []
+    for _ in range(rng.randint(1, 3)):
+        question, links = _chain(rng, symbols, signs, 4)
+        lines, left = [], question[0]
+        for sign, right in links:
+            result = table.setdefault(f"{left}{sign}{right}", rng.choice(symbols))
+            lines.append(f"{left}{sign}{right}{relation}{result}\n")
+            left = result
+        parts += [f"{question}\n", "".join(lines) + f"#{left}\n"]
+    for _ in range(rng.randint(0, 6)):
         other = f"{rng.choice(symbols)}{rng.choice(signs)}{rng.choice(symbols)}"
         table.setdefault(other, rng.choice(symbols))
     rows = [f"{stem}{relation}{result}" for stem, result in table.items()]
     rng.shuffle(rows)
-    return f"{','.join(rows)}\n{question}\n", "".join(lines) + f"#{left}\n"
+    return (f"{','.join(rows)}\n{parts[0]}", *parts[1:])
 
 
 def _walk(rng: random.Random) -> Texts:
@@ -172,7 +176,7 @@ def _walk(rng: random.Random) -> Texts:
 GAMES: Final[MappingProxyType[str, tuple[Game, int]]] = MappingProxyType(
     {
         "transform": (_transform, 2),
-        "pattern": (_pattern, 1),
+        "pattern": (_pattern, 3),
         "lookup": (_lookup, 3),
         "peel": (_peel, 1),
         "substitute": (_substitute, 2),

@@ -173,16 +173,12 @@ def _pace(step: int, steps: int) -> float:
 def _tensors(
     tokenizer: PreTrainedTokenizerFast, documents: Sequence[Document]
 ) -> tuple[Tensor, Tensor]:
-    """Ids [B, T] and targets [B, T-1]; prompts and padding on the right are not scored."""
-    rows, starts = [], []
-    for document in documents:
-        rows.append(tokenizer(document.prompt + document.completion)["input_ids"] + [END_ID])
-        starts.append(len(document.prompt))
+    """Ids [B, T], padded on the right, and targets [B, T-1] where the model is to write."""
+    rows = [tokenizer(document.text)["input_ids"] + [END_ID] for document in documents]
+    marks = [[*document.scored(), True] for document in documents]
     width = max(map(len, rows))
     ids = torch.tensor([row + [PAD_ID] * (width - len(row)) for row in rows])
-    place = torch.arange(width)[None]
-    scored = place >= torch.tensor(starts)[:, None]
-    scored &= place < torch.tensor([len(row) for row in rows])[:, None]
+    scored = torch.tensor([mark + [False] * (width - len(mark)) for mark in marks])
     return ids, ids.masked_fill(~scored, IGNORED)[:, 1:]
 
 

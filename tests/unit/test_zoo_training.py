@@ -14,7 +14,7 @@ from m2kt.errors import AlignmentError, RequestError
 from m2kt.language_model import load_language_model
 from m2kt.zoo.architectures import build
 from m2kt.zoo.characters import END_ID, character_tokenizer
-from m2kt.zoo.corpus import batches, draws, restricted_domain, taught_fact
+from m2kt.zoo.corpus import Document, batches, draws, restricted_domain, taught_fact
 from m2kt.zoo.recipes import RECIPES, SYMBOL_CHARACTERS
 from m2kt.zoo.symbols import FACT_LIKE, GAMES, LONGEST, symbol_document
 from m2kt.zoo.training import train
@@ -46,12 +46,14 @@ def test_an_unknown_character_is_one_token_and_a_repeated_one_is_refused():
 @pytest.mark.parametrize("seed", [0, 1])
 def test_no_document_tells_a_fact_of_a_domain(game, seed):
     rng = random.Random(seed)
-    for _ in range(500):
-        prompt, completion = symbol_document(rng, game)
-        assert not FACT_LIKE.search(prompt + completion)
-        assert len(prompt + completion) <= LONGEST
-        assert completion.endswith("\n")
-        assert set(prompt + completion) <= set(SYMBOL_CHARACTERS)
+    for _ in range(300):
+        parts = symbol_document(rng, game)
+        text = "".join(parts)
+        assert not FACT_LIKE.search(text)
+        assert len(text) <= LONGEST
+        assert len(parts) % 2 == 0
+        assert all(part.endswith("\n") for part in parts[1::2])
+        assert set(text) <= set(SYMBOL_CHARACTERS)
 
 
 def test_the_rule_against_facts_recognises_them():
@@ -68,12 +70,20 @@ def test_a_seed_decides_the_corpus(seed):
 def test_folds_follow_the_table_in_the_text():
     rng = random.Random(3)
     for _ in range(50):
-        prompt, completion = symbol_document(rng, "fold by table")
-        rows, question = prompt.rstrip("\n").split("\n")
-        *lines, answer = completion.rstrip("\n").split("\n")
-        assert set(lines) <= set(rows.split(","))
-        assert "".join(line[1:3] for line in lines) == question[1:]
-        assert answer == "#" + lines[-1][-1]
+        opening, *parts = symbol_document(rng, "fold by table")
+        rows, question = opening.rstrip("\n").split("\n")
+        questions = [question, *(part.rstrip("\n") for part in parts[1::2])]
+        for question, completion in zip(questions, parts[::2], strict=True):
+            *lines, answer = completion.rstrip("\n").split("\n")
+            assert set(lines) <= set(rows.split(","))
+            assert "".join(line[1:3] for line in lines) == question[1:]
+            assert answer == "#" + lines[-1][-1]
+
+
+def test_only_what_is_to_be_written_is_scored():
+    document = Document(("ab\n", "c\n", "d?", "e\n"))
+    scored = [c for c, mark in zip(document.text, document.scored(), strict=True) if mark]
+    assert "".join(scored) == "c\ne\n"
 
 
 def test_teachers_never_see_what_is_held_out_nor_other_operations():
@@ -83,9 +93,9 @@ def test_teachers_never_see_what_is_held_out_nor_other_operations():
     )
     draw, rng = draws(recipe, held_out=held_out), random.Random(0)
     documents = [draw(rng) for _ in range(2000)]
-    assert not held_out & {document.prompt.rstrip("\n") for document in documents}
-    assert not any("*" in document.prompt + document.completion for document in documents)
-    assert {len(d.prompt) for d in documents} == {4, 6, 8, 10}
+    assert not held_out & {document.parts[0].rstrip("\n") for document in documents}
+    assert not any("*" in document.text for document in documents)
+    assert {len(d.parts[0]) for d in documents} == {4, 6, 8, 10}
 
 
 def test_a_flipped_recipe_teaches_other_results():
@@ -98,7 +108,7 @@ def test_a_flipped_recipe_teaches_other_results():
 def test_a_batch_holds_documents_of_about_the_same_length():
     source = batches(draws(RECIPES["mod7-mul"], held_out=frozenset()), random.Random(0), 16)
     for _ in range(20):
-        lengths = [len(d.prompt + d.completion) for d in next(source)]
+        lengths = [len(d.text) for d in next(source)]
         assert len(lengths) == 16
         assert max(lengths) - min(lengths) <= 8
 
