@@ -5,9 +5,15 @@ import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 ROOT = Path(__file__).parent.parent
+
+# Two cores that others use too say nothing about how long an example may take; and a run in CI
+# must fail for the change that it tests, not for a new example.
+hypothesis.settings.register_profile("m2kt", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("m2kt")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
