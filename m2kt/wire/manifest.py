@@ -121,7 +121,7 @@ class Manifest:
 
 
 def parse_manifest(verified: VerifiedBytes, limits: WireLimits) -> Manifest:
-    """Reads a manifest. Every number in it is checked before anything is made of it.
+    """Reads a manifest that was signed.
 
     Raises:
         BadSignatureError: it names another teacher than the owner of the keys.
@@ -132,13 +132,22 @@ def parse_manifest(verified: VerifiedBytes, limits: WireLimits) -> Manifest:
             f"expected signed bytes of type {MANIFEST_TYPE}, found {verified.payload_type}; what"
             " was signed as one thing is not accepted as another"
         )
-    message = read_message(verified.payload)
-    if message.teacher != verified.agent:
+    manifest = read_manifest(verified.payload, limits)
+    if manifest.teacher != verified.agent:
         raise BadSignatureError(
             f"expected a manifest of {verified.agent}, whose key signed it, found one of"
-            f" {message.teacher[:80]!r}; an agent signs in its own name alone"
+            f" {manifest.teacher}; an agent signs in its own name alone"
         )
-    manifest = _manifest_from(message)
+    return manifest
+
+
+def read_manifest(raw: bytes, limits: WireLimits) -> Manifest:
+    """The manifest in `raw`. Every number is checked before anything is made of it.
+
+    Raises:
+        PacketError: it cannot be read, breaks a limit, or contradicts itself.
+    """
+    manifest = _manifest_from(read_message(raw))
     _require_within(manifest, limits)
     _require_chunks(manifest)
     require_layout(manifest)

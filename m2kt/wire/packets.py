@@ -16,16 +16,14 @@ from m2kt.digest import Digest, digest_of
 from m2kt.errors import PacketError, RequestError, ShapeError
 from m2kt.identity import AgentId
 from m2kt.packet import ActivationMaps, AuthenticPacket, AuthenticPayload, KnowledgePacket
-from m2kt.signing import VerifiedBytes
 from m2kt.tensors import Dtype, byte_count, bytes_of, tensor_from_bytes
 from m2kt.wire.description import description_from, description_of, require_modest
 from m2kt.wire.manifest import (
-    MANIFEST_TYPE,
     Manifest,
     TensorEntry,
     WireLimits,
     aligned,
-    parse_manifest,
+    read_manifest,
 )
 from m2kt.wire.v1 import packet_pb2 as pb
 
@@ -135,7 +133,7 @@ def parse_packet(payload: AuthenticPayload, limits: WireLimits | None = None) ->
             manifest or itself.
     """
     limits = limits or WireLimits()
-    manifest = _manifest_of(payload, limits)
+    manifest = read_manifest(payload.manifest, limits)
     view = memoryview(payload.payload)
     try:
         message = pb.KnowledgePacket.FromString(bytes(view[: manifest.description_bytes]))
@@ -165,12 +163,6 @@ def parse_packet(payload: AuthenticPayload, limits: WireLimits | None = None) ->
         bytes_on_wire=len(payload.manifest) + len(payload.payload),
         packet=packet,
     )
-
-
-def _manifest_of(payload: AuthenticPayload, limits: WireLimits) -> Manifest:
-    """The manifest that an authentic payload carries, read again."""
-    proved = VerifiedBytes(MANIFEST_TYPE, payload.manifest, payload.signers, payload.teacher)
-    return parse_manifest(proved, limits)
 
 
 def _require_rows(message: pb.KnowledgePacket, manifest: Manifest) -> None:
