@@ -1,8 +1,10 @@
 """`m2kt agent teacher|student|broker`: an agent that serves until it is told to stop.
 
-Owns: these commands. Does not own: the agents (teacher, student, broker), hosting by Ray (actors).
+Owns: these commands. Does not own: starting agents (launching), workers on Ray (actors).
 """
 
+import asyncio
+import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -10,9 +12,11 @@ import typer
 
 from m2kt.errors import RequestError
 from m2kt.identity import Role
+from m2kt.signing import Ed25519Signer
 
 from . import console
-from .settings import Settings, read_settings
+from .launching import start_agent
+from .settings import Executor, Settings, read_settings
 
 app = typer.Typer(no_args_is_help=True, help="An agent that serves until it is told to stop.")
 
@@ -45,4 +49,37 @@ def _serve(role: Role, config: Path, *, as_json: bool) -> None:
             f"expected settings of a {role.value}, found those of a {settings.role.value} in"
             f" {config}; start `m2kt agent {settings.role.value}`, or name another file"
         )
-    _run(settings, as_json=as_json)
+    asyncio.run(_until_told(settings, as_json=as_json))
+
+
+async def _until_told(settings: Settings, *, as_json: bool) -> None:
+    """Serves until SIGTERM or SIGINT, then drains."""
+    told = asyncio.Event()
+    on_ray = settings.executor is Executor.RAY and settings.role is not Role.BROKER
+    make_host, close = None, None
+    if on_ray:
+        from . import actors  # a thread's agent has no use for Ray
+
+        make_host, close = actors.host_for, actors.stop_local_ray
+        await asyncio.to_thread(actors.start_local_ray)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    running = await start_agent(settings, make_host=make_host)
+    _announce(settings, running.address, as_json=as_json)
+    await told.wait()
+    console.say(f"{settings.name} drains")
+    await running.drain()
+    if close is not None:
+        await asyncio.to_thread(close)
+
+
+def _announce(settings: Settings, address: str, *, as_json: bool) -> None:
+    key = None
+    if settings.key_file.exists():
+        key = Ed25519Signer.load(settings.key_file).key_id
+    if as_json:
+        role = settings.role.value
+        console.emit({"agent": settings.name, "role": role, "address": address, "key_id": key})
+    else:
+        console.out.print(f"{settings.name} ({settings.role.value}) answers at {address}")
+        console.out.print(f"key {key}" if key else "without a key")

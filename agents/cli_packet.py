@@ -1,5 +1,7 @@
 """`m2kt packet extract|inspect|verify`: packets as files, which can be carried by hand.
 
+What needs torch is imported by the commands that use it: keys and brokers do without.
+
 Owns: these commands.
 Does not own: extraction (lecturer), the format (m2kt.wire.files), checks (m2kt.wire, m2kt.screen).
 """
@@ -11,21 +13,13 @@ from typing import Annotated
 import typer
 
 from m2kt import domains
-from m2kt.identity import BROADCAST, AgentId, agent_id
-from m2kt.packet import AuthenticPacket
-from m2kt.screen import ScreenRules, screen
-from m2kt.signing import Ed25519Signer, Envelope, verify_envelope
-from m2kt.trust import TrustStore, load_trust
+from m2kt.identity import BROADCAST, agent_id
+from m2kt.signing import Ed25519Signer
+from m2kt.trust import load_trust
 from m2kt.verdict import Rejected
-from m2kt.wire.admission import Expectations, admit
-from m2kt.wire.chunks import SealHeader, authenticate, authenticate_whole, seal
 from m2kt.wire.files import read_packet_file, write_packet_file
-from m2kt.wire.manifest import MANIFEST_TYPE, read_message
-from m2kt.wire.packets import parse_packet
 
 from . import console
-from .inspection import inspection, show
-from .lecturer import Lecturer
 from .settings import read_settings
 
 app = typer.Typer(no_args_is_help=True, help="Knowledge packets as files.")
@@ -45,6 +39,10 @@ def extract(
     as_json: Json = False,
 ) -> None:
     """Reads a domain out of a teacher's model and seals it in a file."""
+    from m2kt.wire.chunks import SealHeader, seal
+
+    from .lecturer import Lecturer
+
     settings = read_settings(config)
     signer = Ed25519Signer.load(settings.key_file)
     now_s = time.time()
@@ -73,13 +71,17 @@ def inspect(
     as_json: Json = False,
 ) -> None:
     """Shows what is inside a packet. Whether its signers are trusted is not asked: see verify."""
+    from .inspection import opened, show
+
     envelope, payload = read_packet_file(file)
-    packet, found = _opened(envelope, payload)
+    found = opened(envelope, payload)
     if as_json:
         console.emit(found)
         return
     show(found, concepts=concepts, traces=traces)
-    console.say(f"{packet.teacher} signed it, if the key is theirs: m2kt packet verify asks")
+    console.say(
+        f"{found['provenance'].teacher} signed it, if the key is theirs: m2kt packet verify asks"
+    )
 
 
 @app.command()
@@ -89,6 +91,11 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Checks a packet as a student would, up to learning. Exit code 1 if screening refuses it."""
+    from m2kt.screen import ScreenRules, screen
+    from m2kt.wire.admission import Expectations
+    from m2kt.wire.chunks import authenticate_whole
+    from m2kt.wire.packets import parse_packet
+
     settings = read_settings(config)
     envelope, payload = read_packet_file(file)
     expected = Expectations(audience=settings.name, now_s=time.time(), nonce=b"")
@@ -111,16 +118,3 @@ def verify(
             console.out.print(f"  {detail}", markup=False)
     if refused is not None:
         raise typer.Exit(console.DECLINED)
-
-
-def _opened(envelope: Envelope, payload: bytes) -> tuple[AuthenticPacket, dict[str, object]]:
-    """A packet that is what its signers signed, whoever they are, whenever it was."""
-    claimed = read_message(envelope.payload)
-    teacher, trust = agent_id(claimed.teacher), TrustStore()
-    for signature in envelope.signatures:
-        trust = trust.enrol(signature.key_id, teacher)
-    expected = Expectations(audience=AgentId(claimed.audience), now_s=claimed.issued_at_s)
-    verified = verify_envelope(envelope, trust, MANIFEST_TYPE)
-    admitted = admit(verified, expected, seen=lambda _: False)
-    packet = parse_packet(authenticate(admitted, payload))
-    return packet, inspection(packet, admitted.manifest)

@@ -1,6 +1,6 @@
 """What is inside a packet, in a form that a person can read.
 
-Owns: `inspection` (as data) and `show` (as tables).
+Owns: `opened` and `inspection` (as data), `show` (as tables).
 Does not own: whether the packet can be trusted (m2kt.wire, m2kt.screen).
 """
 
@@ -12,8 +12,14 @@ import torch.nn.functional as F  # noqa: N812 - its usual name
 from rich.text import Text
 from torch import Tensor
 
+from m2kt.identity import AgentId, agent_id
 from m2kt.packet import AuthenticPacket, KnowledgePacket
-from m2kt.wire.manifest import Manifest
+from m2kt.signing import Envelope, verify_envelope
+from m2kt.trust import TrustStore
+from m2kt.wire.admission import Expectations, admit
+from m2kt.wire.chunks import authenticate
+from m2kt.wire.manifest import MANIFEST_TYPE, Manifest, read_message
+from m2kt.wire.packets import parse_packet
 
 from . import console
 
@@ -54,6 +60,23 @@ def inspection(packet: AuthenticPacket, manifest: Manifest) -> dict[str, Any]:
             for trace in content.traces
         ],
     }
+
+
+def opened(envelope: Envelope, payload: bytes) -> dict[str, Any]:
+    """The inspection of a packet that is what its signers signed, whoever they are.
+
+    Raises:
+        TrustError: a signature does not belong to it.
+        PacketError: it is malformed.
+    """
+    claimed = read_message(envelope.payload)
+    teacher, trust = agent_id(claimed.teacher), TrustStore()
+    for signature in envelope.signatures:
+        trust = trust.enrol(signature.key_id, teacher)
+    expected = Expectations(audience=AgentId(claimed.audience), now_s=claimed.issued_at_s)
+    verified = verify_envelope(envelope, trust, MANIFEST_TYPE)
+    admitted = admit(verified, expected, seen=lambda _: False)
+    return inspection(parse_packet(authenticate(admitted, payload)), admitted.manifest)
 
 
 def _concepts(content: KnowledgePacket) -> list[dict[str, Any]]:

@@ -56,6 +56,12 @@ class TamperingRelay(pb_grpc.TeacherServiceServicer):
         """What the teacher says."""
         return await self._teacher.DescribeTeacher(request, timeout=context.time_remaining())
 
+    async def RecordReceipt(  # noqa: N802
+        self, request: pb.TeacherServiceRecordReceiptRequest, context: Context
+    ) -> pb.TeacherServiceRecordReceiptResponse:
+        """What the student tells the teacher."""
+        return await self._teacher.RecordReceipt(request, timeout=context.time_remaining())
+
     async def StreamPacket(  # noqa: N802
         self, request: pb.StreamPacketRequest, context: Context
     ) -> AsyncIterator[pb.StreamPacketResponse]:
