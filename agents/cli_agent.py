@@ -61,7 +61,7 @@ async def _until_told(settings: Settings, *, as_json: bool) -> None:
         from . import actors  # a thread's agent has no use for Ray
 
         make_host, close = actors.host_for, actors.stop_local_ray
-        await asyncio.to_thread(actors.start_local_ray)
+        actors.start_local_ray()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, told.set)
     running = await start_agent(settings, make_host=make_host)

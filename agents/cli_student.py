@@ -189,7 +189,11 @@ def show_event(event: Event) -> None:
     line = Text(f"{event.number:4d} ", style="dim")
     line.append(f"{event.state.value:<14}", style=COLORS.get(event.state, "cyan"))
     line.append(event.message)
-    figures = "  ".join(f"{name} {value:.4g}" for name, value in sorted(event.figures.items()))
+    figures = "  ".join(
+        f"{name} {value:.4g}"
+        for name, value in sorted(event.figures.items())
+        if value and name not in {"step", "phase"}
+    )
     line.append(f"  {figures}" if figures else "", style="dim")
     console.err.print(line)
 

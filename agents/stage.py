@@ -19,7 +19,7 @@ class Stage:
         self._launched: list[Launched] = []
 
     async def __aenter__(self) -> Self:
-        await asyncio.to_thread(start_local_ray)
+        start_local_ray()  # on the main thread, where Ray can set its signal handlers
         return self
 
     async def __aexit__(self, *_: object) -> None:
