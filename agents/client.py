@@ -23,7 +23,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from m2kt.errors import DeadlineError, PeerUnavailableError
 from m2kt.identity import AgentCard, KeyId, PacketId, TransferId
-from m2kt.progress import FINAL, Event
+from m2kt.progress import Event
 from m2kt.signing import Envelope
 from m2kt.wire import cards, verdicts
 from m2kt.wire.v1 import student_service_pb2 as student_pb
@@ -181,8 +181,7 @@ class PeerClient:
                     event = verdicts.event_from_wire(item.event)
                     after = event.number
                     yield event
-                    if event.state in FINAL:
-                        return
+                return  # the student ends the stream when the transfer has ended
             except (PeerUnavailableError, DeadlineError):
                 await asyncio.sleep(min(RETRY_S, max(0.0, ends_at - loop.time())))
         raise DeadlineError(
@@ -222,10 +221,11 @@ class PeerClient:
         self, *, packet: PacketId | None = None, key: KeyId | None = None, timeout_s: float
     ) -> tuple[StateView, bool]:
         """Un-learns one packet, or all that a key signed: the new state, and whether HEAD moved."""
+        request = student_pb.UnlearnRequest()
+        if packet is not None:
+            request.packet_id = packet
         if key is not None:
-            request = student_pb.UnlearnRequest(key_id=key)
-        else:
-            request = student_pb.UnlearnRequest(packet_id=packet or "")
+            request.key_id = key
         found = await self._answer(self.student.Unlearn(request, timeout=timeout_s))
         return views.student_state_from_wire(found.head), found.moved
 
