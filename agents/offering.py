@@ -109,25 +109,17 @@ async def _converse(call: Call, brought: Offer) -> Settlement:
 async def _say(call: Call, request: pb.OfferPacketRequest) -> None:
     try:
         await call.write(request)
-    except asyncio.InvalidStateError:  # the student has hung up: what it said is read next
+    except asyncio.InvalidStateError:  # the student has hung up: reading tells why
         await _hear(call)
 
 
 async def _hear(call: Call, *wanted: str) -> pb.OfferPacketResponse:
-    """The student's next word, one of `wanted`."""
+    """The student's next word, one of `wanted`; raises what the call ended with instead."""
     found = await call.read()
     kind = found.WhichOneof("part") if isinstance(found, pb.OfferPacketResponse) else "the end"
     if kind not in wanted or not isinstance(found, pb.OfferPacketResponse):
-        await _raise_status(call)
         raise ProtocolError(
             f"expected {' or '.join(wanted) or 'a reason'} from the student, found {kind}; both"
             " sides need one version in common"
         )
     return found
-
-
-async def _raise_status(call: Call) -> None:
-    """Raises what the call has ended with, if it has ended badly."""
-    if call.done():
-        async for _ in call:  # raises the status
-            pass
