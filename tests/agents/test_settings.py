@@ -7,7 +7,7 @@ import pytest
 
 from m2kt.errors import RequestError
 from m2kt.identity import Role
-from m2kt.verdict import JudgeRules
+from m2kt.verify import VerifyRules
 from m2kt_agents.settings import Executor, built, ray_environment, read_settings
 
 FULL = """
@@ -26,8 +26,8 @@ drain_s = 1
 key = "tls/key.pem"
 certificate = "tls/cert.pem"
 authority = "/etc/m2kt/ca.pem"
-[judge]
-min_gain = 0.1
+[verify]
+probes_per_level = 9
 """
 
 
@@ -47,7 +47,7 @@ def test_a_whole_file_is_read_and_paths_are_relative_to_it(tmp_path):
     assert settings.tls is not None
     assert settings.tls.key == tmp_path / "tls" / "key.pem"
     assert settings.tls.authority == Path("/etc/m2kt/ca.pem")
-    assert settings.rules_for("judge", JudgeRules) == JudgeRules(min_gain=0.1)
+    assert settings.rules_for("verify", VerifyRules) == VerifyRules(probes_per_level=9)
 
 
 def test_everything_but_name_and_role_has_a_default(tmp_path):
@@ -55,7 +55,7 @@ def test_everything_but_name_and_role_has_a_default(tmp_path):
     assert settings.data_dir == tmp_path / "data" / "t"
     assert settings.trust_file == tmp_path / "data" / "t" / "trust.json"
     assert settings.tls is None
-    assert settings.rules_for("judge", JudgeRules) == JudgeRules()
+    assert settings.rules_for("verify", VerifyRules) == VerifyRules()
 
 
 def test_the_environment_overrides_the_file(tmp_path):
@@ -64,12 +64,12 @@ def test_the_environment_overrides_the_file(tmp_path):
         FULL,
         M2KT_LISTEN="0.0.0.0:9000",
         M2KT_MODEL__THREADS="7",
-        M2KT_JUDGE__ALPHA="0.5",
+        M2KT_VERIFY__UNSAFE_LIMIT="0.25",
         HOME="/ignored",
     )
     assert settings.listen == "0.0.0.0:9000"
     assert settings.model.threads == 7
-    assert settings.rules_for("judge", JudgeRules).alpha == 0.5
+    assert settings.rules_for("verify", VerifyRules).unsafe_limit == 0.25
 
 
 @pytest.mark.parametrize(
@@ -101,9 +101,9 @@ def test_a_missing_file_is_refused_with_its_name(tmp_path):
 
 
 def test_an_unknown_rule_is_refused_by_whoever_reads_the_table(tmp_path):
-    settings = read(tmp_path, FULL.replace("min_gain", "max_gain"))
-    with pytest.raises(RequestError, match=r"\[judge\].*unknown max_gain"):
-        settings.rules_for("judge", JudgeRules)
+    settings = read(tmp_path, FULL.replace("probes_per_level", "probes_each"))
+    with pytest.raises(RequestError, match=r"\[verify\].*unknown probes_each"):
+        settings.rules_for("verify", VerifyRules)
 
 
 @dataclass(frozen=True)
