@@ -8,7 +8,6 @@ Does not own: signatures (signing), whether it is meant for me and timely (admis
 the bytes that the table describes (chunks, packets).
 """
 
-import math
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -244,7 +243,7 @@ def _require_within(manifest: Manifest, limits: WireLimits) -> None:
         if found > most:
             raise OversizeError(f"expected at most {most} {what}, found {found}; send less")
     life_s = manifest.expires_at_s - manifest.issued_at_s
-    if not 0 < life_s <= limits.lifetime_s or not math.isfinite(manifest.issued_at_s):
+    if not 0 < life_s <= limits.lifetime_s:
         raise PacketError(
             f"expected a validity of more than 0 and at most {limits.lifetime_s:.0f} s, found"
             f" {life_s} s; sign it for a shorter time"
