@@ -15,7 +15,7 @@ from transformers import (
     GPTNeoXConfig,
     PretrainedConfig,
     PreTrainedModel,
-    Qwen3Config,
+    StableLmConfig,
 )
 
 from m2kt.zoo.characters import END_ID, PAD_ID, SPECIAL
@@ -31,7 +31,7 @@ _INTO_THE_STREAM: Final = (
 
 
 ROTARY_SHARE: Final = 0.5
-"""Share of a GPT-NeoX head that carries positions."""
+"""Share of a head that carries positions, in the families that rotate."""
 
 
 def build(recipe: Recipe) -> PreTrainedModel:
@@ -60,7 +60,7 @@ def configure(recipe: Recipe) -> PretrainedConfig:
     The ids of special tokens are always given: a GPT-NeoX configuration otherwise says
     that token 2 ends a text, whatever character has that id, and generation stops there.
     """
-    makers = {"gpt2": _gpt2, "gpt_neox": _gpt_neox, "qwen3": _qwen3}
+    makers = {"gpt2": _gpt2, "gpt_neox": _gpt_neox, "stablelm": _stablelm}
     config = makers[recipe.family](recipe)
     config.bos_token_id = config.eos_token_id = END_ID
     config.pad_token_id = PAD_ID
@@ -102,15 +102,17 @@ def _gpt_neox(recipe: Recipe) -> PretrainedConfig:
     return config
 
 
-def _qwen3(recipe: Recipe) -> PretrainedConfig:
-    return Qwen3Config(
+def _stablelm(recipe: Recipe) -> PretrainedConfig:
+    config = StableLmConfig(
         vocab_size=_vocabulary(recipe),
         hidden_size=recipe.width,
         num_hidden_layers=recipe.layers,
         num_attention_heads=recipe.heads,
         num_key_value_heads=recipe.heads,
-        head_dim=recipe.width // recipe.heads,
         intermediate_size=recipe.inner,
         max_position_embeddings=recipe.context,
         tie_word_embeddings=True,
+        partial_rotary_factor=ROTARY_SHARE,
     )
+    config.partial_rotary_factor = ROTARY_SHARE
+    return config

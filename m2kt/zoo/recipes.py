@@ -14,7 +14,7 @@ ARITHMETIC_CHARACTERS: Final = "0123456789+-*=#\n"
 SYMBOL_CHARACTERS: Final = (
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-*/=#<>,;:.?!@%&|~^_$()[] \n"
 )
-FAMILIES: Final = ("gpt2", "gpt_neox", "qwen3")
+FAMILIES: Final = ("gpt2", "gpt_neox", "stablelm")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +24,7 @@ class Recipe:
     Attributes:
         name: Name of the folder that it is shipped in.
         about: What the model knows, in one sentence.
-        family: Hugging Face architecture: `gpt2`, `gpt_neox` or `qwen3`.
+        family: Hugging Face architecture: `gpt2`, `gpt_neox` or `stablelm`.
         width: H, width of the residual stream.
         layers: L, number of decoder layers.
         heads: Attention heads; they divide `width`.
@@ -116,14 +116,15 @@ _FLIPPED: Final = replace(
 _STUDENT: Final = Recipe(
     name="symbols-student",
     about="Copies, sorts, looks up and rewrites symbols; it knows no fact of any domain.",
-    family="qwen3",
+    family="stablelm",
     width=256,
     layers=6,
     heads=8,
     inner=640,
     context=256,
     characters=SYMBOL_CHARACTERS,
-    steps=1600,
+    steps=1800,
+    batch=32,
     optimiser="muon",
     learning_rate=3e-3,
     seed=4,
