@@ -19,7 +19,6 @@ from .settings import Settings, settings_from
 DOMAIN: Final = "arith.mod7"
 TEACHERS: Final = {"adder": "mod7-addsub", "multiplier": "mod7-mul"}
 LIAR: Final = ("liar", "mod7-flipped")
-STUDENT_MODEL: Final = "smollm2-135m"
 OBSERVER: Final = "observer"
 """The demo's own name: it reads packets along, to tell what is in them."""
 
@@ -45,14 +44,14 @@ class Cast:
         return self.credentials[OBSERVER].card("", None)
 
 
-def cast(folder: Path, *, threads: int) -> Cast:
+def cast(folder: Path, student: Mapping[str, Any]) -> Cast:
     """Writes keys and trust stores of all agents to `folder`.
 
     Args:
         folder: A new folder.
-        threads: CPU threads for the student's model work.
+        student: Settings of the student, but for its name and role.
     """
-    settings = {name: _settings(folder, name, table) for name, table in _tables(threads).items()}
+    settings = {name: _settings(folder, name, table) for name, table in _tables(student).items()}
     credentials = {
         name: load_credentials(found, domains.names()) for name, found in settings.items()
     }
@@ -64,16 +63,15 @@ def cast(folder: Path, *, threads: int) -> Cast:
     return Cast(settings, credentials, trust)
 
 
-def _tables(threads: int) -> dict[str, dict[str, Any]]:
+def _tables(student: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     teachers = {
         name: {"role": Role.TEACHER.value, "model": {"name": model, "threads": 1}}
         for name, model in (*TEACHERS.items(), LIAR)
     }
-    model = {"name": STUDENT_MODEL, "threads": threads}
     return {
         "broker": {"role": Role.BROKER.value},
         **teachers,
-        "student": {"role": Role.STUDENT.value, "executor": "ray", "model": model},
+        "student": {**student, "role": Role.STUDENT.value},
         OBSERVER: {"role": Role.STUDENT.value},
     }
 

@@ -13,7 +13,7 @@ import os
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Any, Final, Protocol, final
 
 from m2kt import domains, zoo
 from m2kt.errors import ProtocolError
@@ -25,7 +25,7 @@ from m2kt.wire.cards import verify_receipt
 
 from . import console, contest
 from .broker_client import BrokerClient
-from .cast import DOMAIN, LIAR, STUDENT_MODEL, TEACHERS, Cast, cast
+from .cast import DOMAIN, LIAR, TEACHERS, Cast, cast
 from .claims import claims
 from .cli_student import show_event
 from .client import PeerClient
@@ -33,12 +33,14 @@ from .gauge import Gauge
 from .observer import observed, until_registered
 from .record import agent_row, loss_row, machine, packet_row, receipt_row, tell, verdict_row
 from .report import build_page
+from .settings import Settings
 from .stage import Stage
 from .tampering import TamperingRelay
 from .views import TransferView
 
 Record = dict[str, Any]
 FORMAT: Final = "m2kt.demo/1"
+STUDENT_MODEL: Final = "smollm2-135m"
 CALL_S: Final = 60.0
 EXAM_S: Final = 900.0
 TRANSFER_S: Final = 1800.0
@@ -48,8 +50,15 @@ UNREAD: Final = frozenset({TransferState.OFFERED, TransferState.FAILED, Transfer
 """States of a transfer of which not a byte was parsed."""
 
 
+class Theatre(Protocol):
+    """Where agents are started: `Stage`, on Ray."""
+
+    async def start(self, settings: Settings, *, broker: str) -> str:
+        """Starts an agent; its address."""
+
+
 async def run_demo(out: Path, *, quick: bool) -> Record:
-    """Plays the demo and writes `demo.json` and `demo.html` to `out`.
+    """Plays the demo on Ray and writes `demo.json` and `demo.html` to `out`.
 
     Args:
         out: A folder; the agents' data under it is made anew.
@@ -60,14 +69,22 @@ async def run_demo(out: Path, *, quick: bool) -> Record:
     """
     shutil.rmtree(out / "agents", ignore_errors=True)
     (out / "agents").mkdir(parents=True)
-    people = cast(out / "agents", threads=os.cpu_count() or 1)
+    model = {"name": STUDENT_MODEL, "threads": os.cpu_count() or 1}
+    people = cast(out / "agents", {"executor": "ray", "model": model})
     with Gauge() as gauge:
         async with Stage() as stage:
             record = await Demo(people, stage, gauge, per_level=25 if quick else 200).play()
-        record["seconds"] = {**gauge.seconds, "total": gauge.total_s}
-        record["peak_rss_mib"] = gauge.peak_mib
-    record |= {"format": FORMAT, "quick": quick, "acceptance": claims(record)}
-    told: Record = console.plain(record)
+        return finished(record | {"quick": quick}, gauge, out)
+
+
+def finished(record: Record, gauge: Gauge, out: Path) -> Record:
+    """Adds time, memory and claims to the record, and writes it and its page to `out`."""
+    record = record | {
+        "format": FORMAT,
+        "seconds": {**gauge.seconds, "total": gauge.total_s},
+        "peak_rss_mib": gauge.peak_mib,
+    }
+    told: Record = console.plain(record | {"acceptance": claims(record)})
     (out / "demo.json").write_text(json.dumps(told, indent=1) + "\n")
     (out / "demo.html").write_text(build_page(told))
     tell(told, out)
@@ -78,7 +95,7 @@ async def run_demo(out: Path, *, quick: bool) -> Record:
 class Demo:
     """One performance: the phases in order, and what was measured in each."""
 
-    def __init__(self, people: Cast, stage: Stage, gauge: Gauge, *, per_level: int) -> None:
+    def __init__(self, people: Cast, stage: Theatre, gauge: Gauge, *, per_level: int) -> None:
         self._people = people
         self._stage = stage
         self._gauge = gauge
@@ -147,7 +164,11 @@ class Demo:
             "domain": {"name": DOMAIN, "concepts": len(self._domain.concepts)},
             "machine": machine(),
             "agents": [agent_row(c) for c in (*found, card)],
-            "student": {"agent": card.agent, "name": STUDENT_MODEL, "model": card.model},
+            "student": {
+                "agent": card.agent,
+                "name": self._people.settings["student"].model.name,
+                "model": card.model,
+            },
         }
 
     async def _before(self) -> None:
