@@ -11,6 +11,7 @@ Does not own: what an agent is (launching).
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, final
 
@@ -89,7 +90,7 @@ class _Agent:
             self._running = None
 
 
-WorkerActor = ray.remote(num_cpus=0, max_restarts=0)(_Worker)
+WorkerActor = ray.remote(num_cpus=0, max_restarts=3)(_Worker)
 AgentActor = ray.remote(num_cpus=0, max_restarts=0, max_concurrency=1000)(_Agent)
 
 
@@ -102,17 +103,30 @@ class RayHost:
 
     async def call(self, method: str, *args: object) -> Any:  # noqa: ANN401
         """See `Host`."""
-        return await self._actor.call.remote(method, args)
+        with worker_errors():
+            return await self._actor.call.remote(method, args)
 
     async def stream(self, method: str, *args: object) -> AsyncIterator[Any]:
         """See `Host`."""
-        news = self._actor.stream.options(num_returns="streaming").remote(method, args)
-        async for reference in news:
-            yield await reference
+        with worker_errors():
+            news = self._actor.stream.options(num_returns="streaming").remote(method, args)
+            async for reference in news:
+                yield await reference
 
     async def close(self) -> None:
         """See `Host`; the process is ended."""
         ray.kill(self._actor)
+
+
+@contextmanager
+def worker_errors() -> Iterator[None]:
+    """Raises what a worker has raised, without what Ray tells of its inside."""
+    try:
+        yield
+    except ray.exceptions.RayTaskError as error:
+        raise cause_of(error) from error
+    except ray.exceptions.RayActorError as error:
+        raise M2KTError(f"expected a process for model work, found it gone: {error}") from error
 
 
 def host_for(settings: Settings) -> Host:
@@ -151,7 +165,7 @@ async def launch(settings: Settings) -> Launched:
         address: str = await actor.start.remote()
     except ray.exceptions.RayTaskError as error:
         ray.kill(actor)
-        raise _cause(error) from error
+        raise cause_of(error) from error
     except ray.exceptions.RayActorError as error:
         raise PeerUnavailableError(
             f"expected agent {settings.name} to start, found its process gone: {error}; see the"
@@ -171,8 +185,9 @@ async def stop(launched: Launched, *, grace_s: float | None = None) -> None:
     ray.kill(launched.actor)
 
 
-def _cause(error: "ray.exceptions.RayTaskError") -> M2KTError:
+def cause_of(error: "ray.exceptions.RayTaskError") -> M2KTError:
+    """What was raised in the other process, as the class that it was there."""
     cause = error.cause
     if isinstance(cause, M2KTError):
         return cause
-    return M2KTError(f"expected an agent that starts, found {cause!r}; see the logs of Ray")
+    return M2KTError(f"expected no fault in a process of Ray, found {cause!r}; see its logs")

@@ -1,0 +1,115 @@
+"""Agents on Ray: a student whose model works in a child actor learns from a teacher."""
+
+import asyncio
+
+import pytest
+import pytest_asyncio
+
+from m2kt.errors import (
+    CompatibilityError,
+    DomainError,
+    M2KTError,
+    PacketError,
+    PeerUnavailableError,
+    RequestError,
+)
+from m2kt.progress import TransferState
+from m2kt.verdict import Exam
+from m2kt_agents import actors
+from m2kt_agents.client import PeerClient
+from m2kt_agents.learner import ExamPaper
+from m2kt_agents.settings import settings_from
+from tests.simulator import DOMAIN, STUDENT, TEACHER, Town, adder, taught
+
+pytestmark = [
+    pytest.mark.ray,
+    pytest.mark.slow,
+    pytest.mark.xdist_group("ray"),
+    pytest.mark.asyncio(loop_scope="module"),
+]
+
+
+@pytest.fixture(scope="session")
+def ray_runtime():
+    actors.start_local_ray(cpus=2)
+    actors.start_local_ray(cpus=2)  # a second call changes nothing
+    yield
+    actors.stop_local_ray()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def town(tmp_path, ray_runtime):
+    async with Town(tmp_path) as town:
+        yield town
+
+
+def settings(town: Town, name: str, table, **changes):
+    town.signer(name)
+    full = {"name": name, "domains": [DOMAIN], "data_dir": name, **table, **changes}
+    return settings_from(full, base=town.folder, environ={})
+
+
+async def test_a_student_on_ray_learns_answers_and_is_stopped(town: Town):
+    town.trust("student", "adder")
+    server = await town.serve(adder(town).service)
+    student = await actors.launch(settings(town, "student", STUDENT, executor="ray"))
+    async with PeerClient(student.address) as peer:
+        view, events = await taught(peer, server.address, timeout_s=100)
+        assert view.state is TransferState.COMMITTED
+        assert any("loss_reason" in event.figures for event in events)
+        assert len(await peer.answer(DOMAIN, ["1+2"], timeout_s=30)) == 1
+        with pytest.raises(PacketError) as caught:
+            await peer.answer(DOMAIN, ["not a question"], timeout_s=30)
+        assert "ray::" not in str(caught.value)
+        await actors.stop(student, grace_s=1.0)
+        with pytest.raises(PeerUnavailableError):
+            await peer.describe_student(timeout_s=5)
+
+
+async def test_agents_of_all_roles_are_launched_and_found(town: Town):
+    broker = await actors.launch(settings(town, "broker", {"role": "broker"}))
+    table = {**TEACHER, "broker": broker.address, "extract": {"traces_per_level": 2}}
+    teacher = await actors.launch(settings(town, "teacher", table))
+    packet = await teacher.call("publish", broker.address, DOMAIN, timeout_s=60)
+    assert packet.startswith("b3:")
+    async with PeerClient(teacher.address) as peer:
+        assert (await peer.describe_teacher(timeout_s=5)).agent == "teacher"
+    await asyncio.gather(actors.stop(teacher), actors.stop(broker))
+
+
+async def test_an_agent_that_cannot_start_says_why(town: Town):
+    nowhere = settings(town, "teacher", TEACHER, model={"name": str(town.folder / "no model")})
+    with pytest.raises(CompatibilityError, match="no model"):
+        await actors.launch(nowhere)
+    badly = settings(town, "broker", {"role": "broker"}, listen="nowhere")
+    with pytest.raises(RequestError, match="listen"):
+        await actors.launch(badly)
+
+
+async def test_a_worker_in_a_process_of_its_own_is_called_and_comes_back_when_it_was_killed(
+    town: Town,
+):
+    host = actors.RayHost(settings(town, "student", STUDENT))
+    card = await host.call("card")
+    assert card.family == "gpt2"
+    paper = ExamPaper(domain=DOMAIN, per_level=1, seed=1)
+    questions, exam = await host.call("examine", paper, None)
+    assert len(questions) == 4
+    assert isinstance(exam, Exam)
+    with pytest.raises(DomainError, match="alchemy"):
+        await host.call("answer", "alchemy", ("1+1",), None)
+    with pytest.raises(M2KTError, match="AttributeError"):
+        await host.call("no_such_method")
+    with pytest.raises(M2KTError, match="AttributeError"):
+        await anext(host.stream("learn", None))
+    actors.ray.kill(host._actor, no_restart=False)
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                assert await host.call("card") == card
+                break
+            except M2KTError:
+                await asyncio.sleep(0.2)
+    await host.close()
+    with pytest.raises(M2KTError, match="gone"):
+        await host.call("card")
