@@ -4,7 +4,7 @@ Owns: examining a teacher's model on this machine, shares over a part of an exam
 Does not own: marking (m2kt.verify), drawing problems (m2kt.probes).
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from m2kt import zoo
 from m2kt.domain import Domain
@@ -15,9 +15,6 @@ from m2kt.probes import Probe, ProbeSet
 from m2kt.student import Student
 from m2kt.verdict import Exam
 from m2kt.verify import examine
-
-EXAMPLES = 4
-"""Traces before each problem in few-shot prompting."""
 
 Shares = dict[str, float]
 """Share of right answers by level; JSON wants text as keys."""
@@ -54,13 +51,13 @@ def teacher_exam(name: str, domain: Domain, probes: ProbeSet) -> Exam:
     return examine(Student(AgentId("alone"), model), domain, probes, None)
 
 
-def examples_of(packets: Sequence[KnowledgePacket], rank: Callable[[str], str]) -> list[str]:
-    """Four traces of the packets in turn, longest first, ties by `rank` of the text."""
+def examples_of(packets: Sequence[KnowledgePacket], count: int) -> list[str]:
+    """So many traces of the packets in turn, the longest ones first."""
     texts = [
-        sorted((trace.text for trace in packet.traces), key=lambda t: (-len(t), rank(t)))
+        sorted((trace.text for trace in packet.traces), key=lambda text: (-len(text), text))
         for packet in packets
     ]
-    return [texts[turn % len(texts)][turn // len(texts)] for turn in range(EXAMPLES)]
+    return [texts[turn % len(texts)][turn // len(texts)] for turn in range(count)]
 
 
 def trace_questions(packets: Sequence[KnowledgePacket]) -> list[str]:

@@ -42,6 +42,8 @@ Record = dict[str, Any]
 FORMAT: Final = "m2kt.demo/1"
 STUDENT_MODEL: Final = "smollm2-135m"
 CALL_S: Final = 60.0
+SHOTS: Final = 4
+"""Traces before each problem in few-shot prompting."""
 EXAM_S: Final = 900.0
 TRANSFER_S: Final = 1800.0
 EXAM_SEED: Final = 20_260_101
@@ -79,12 +81,15 @@ async def run_demo(out: Path, *, quick: bool) -> Record:
 
 def finished(record: Record, gauge: Gauge, out: Path) -> Record:
     """Adds time, memory and claims to the record, and writes it and its page to `out`."""
-    record = record | {
-        "format": FORMAT,
-        "seconds": {**gauge.seconds, "total": gauge.total_s},
-        "peak_rss_mib": gauge.peak_mib,
-    }
-    told: Record = console.plain(record | {"acceptance": claims(record)})
+    told: Record = console.plain(
+        record
+        | {
+            "format": FORMAT,
+            "seconds": {**gauge.seconds, "total": gauge.total_s},
+            "peak_rss_mib": gauge.peak_mib,
+        }
+    )
+    told["acceptance"] = claims(told)
     (out / "demo.json").write_text(json.dumps(told, indent=1) + "\n")
     (out / "demo.html").write_text(build_page(told))
     tell(told, out)
@@ -95,11 +100,14 @@ def finished(record: Record, gauge: Gauge, out: Path) -> Record:
 class Demo:
     """One performance: the phases in order, and what was measured in each."""
 
-    def __init__(self, people: Cast, stage: Theatre, gauge: Gauge, *, per_level: int) -> None:
+    def __init__(
+        self, people: Cast, stage: Theatre, gauge: Gauge, *, per_level: int, shots: int = SHOTS
+    ) -> None:
         self._people = people
         self._stage = stage
         self._gauge = gauge
         self._per_level = per_level
+        self._shots = shots
         self._domain = domains.get(DOMAIN)
         self._addresses: dict[str, str] = {}
         self._packets: dict[str, AuthenticPacket] = {}
@@ -173,7 +181,7 @@ class Demo:
 
     async def _before(self) -> None:
         contents = [packet.packet for packet in self._packets.values()]
-        examples = contest.examples_of(contents, str)
+        examples = contest.examples_of(contents, self._shots)
         zero, four = await self._exam(()), await self._exam(examples)
         student = self._record["student"]
         student["before_zero_shot"] = contest.shares(zero)
