@@ -212,8 +212,11 @@ class Demo:
         addresses = [self._addresses[name] for name in TEACHERS]
         view, events = await self._transfer(addresses)
         card, _ = await self._student.describe_student(timeout_s=CALL_S)
-        if view.receipt is None:
-            raise ProtocolError("expected a signed receipt, found none; see the student's log")
+        if view.receipt is None or view.state is TransferState.FAILED:
+            raise ProtocolError(
+                f"expected a transfer that the student can decide, found it {view.state.value}; see"
+                " the logs of Ray"
+            )
         receipt = verify_receipt(view.receipt, self._people.trust)
         self._record["losses"] = [loss_row(event) for event in events if "step" in event.figures]
         self._record["events"] = events
