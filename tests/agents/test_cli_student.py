@@ -1,0 +1,157 @@
+"""The commands that talk to a student, and the one that starts an agent, over real gRPC."""
+
+import asyncio
+import io
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+
+import pytest
+
+from m2kt_agents import cli
+from m2kt_agents.client import PeerClient
+from tests.simulator import DOMAIN, STUDENT, Town, adder
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Runs `m2kt ARGUMENTS`: exit code, stdout, stderr."""
+
+    def call(*arguments: object):
+        monkeypatch.setattr(sys, "argv", ["m2kt", *map(str, arguments)])
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as end:
+            code = end.code or 0
+        found = capsys.readouterr()
+        return code, found.out, found.err
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def addresses(tmp_path_factory):
+    """A student, a teacher that it trusts, and one whose key it does not know.
+
+    They live on the event loop of another thread: each command has a loop of its own.
+    """
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    town = Town(tmp_path_factory.mktemp("town"))
+
+    async def opened() -> dict[str, str]:
+        town.trust("student", "adder")
+        found = {
+            "student": (await town.start("student", STUDENT)).address,
+            "adder": (await town.serve(adder(town).service)).address,
+            "stranger": (await town.serve(adder(town, "stranger").service)).address,
+        }
+        return found | {"key": town.signer("adder").key_id}
+
+    yield asyncio.run_coroutine_threadsafe(opened(), loop).result(60)
+    asyncio.run_coroutine_threadsafe(town.__aexit__(), loop).result(30)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(10)
+    loop.close()
+
+
+@pytest.fixture(scope="module")
+def learnt(addresses):
+    """What `m2kt learn --json` told of a transfer that the student accepted."""
+    line = ["learn", "--student", addresses["student"], "--domain", DOMAIN]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["m2kt", *line, "--teacher", addresses["adder"], "--json"])
+        patch.setattr(sys, "stdout", told := io.StringIO())
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+    assert not end.value.code
+    return json.loads(told.getvalue())
+
+
+def test_learning_shows_every_event_and_ends_with_the_verdict(run, addresses, learnt):
+    assert learnt["transfer"]["state"] == "COMMITTED"
+    numbers = [event["number"] for event in learnt["events"]]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+    name = learnt["transfer"]["transfer"]
+    code, out, err = run("watch", name, "--student", addresses["student"], "--from", 3)
+    assert code == 0
+    assert "accepted" in out
+    assert len(err.splitlines()) >= len(numbers) - 2
+
+    code, out, err = run("watch", name, "--student", addresses["student"], "--json")
+    assert json.loads(out)["events"] == learnt["events"]
+
+
+def test_a_student_that_declines_ends_with_exit_code_one(run, addresses, learnt):
+    line = ("learn", "--student", addresses["student"], "--domain", DOMAIN)
+    code, out, _ = run(*line, "--teacher", addresses["stranger"])
+    assert code == 1
+    assert "UNKNOWN_KEY" in out
+
+
+def test_questions_are_answered_with_what_was_learnt(run, addresses, learnt):
+    line = ("ask", "1+1", "2+3", "--student", addresses["student"], "--domain", DOMAIN)
+    code, out, _ = run(*line, "--json")
+    assert code == 0
+    assert [answer["question"] for answer in json.loads(out)["answers"]] == ["1+1", "2+3"]
+    code, out, _ = run(*line)
+    assert "1+1" in out
+
+
+def test_history_and_unlearning_move_between_states(run, addresses, learnt):
+    student = ("--student", addresses["student"])
+    code, out, _ = run("history", *student, "--json")
+    states = json.loads(out)["states"]
+    assert DOMAIN in states[0]["skills"]
+    _, out, _ = run("history", *student, "--limit", 1)
+    assert states[0]["digest"][:15] in out
+    assert states[1]["digest"][:15] not in out
+
+    code, out, _ = run("unlearn", *student, "--key", addresses["key"], "--json")
+    assert (code, json.loads(out)["moved"]) == (0, True)
+    code, out, _ = run("unlearn", *student, "--key", addresses["key"])
+    assert "stays at" in out
+
+
+def test_an_agent_serves_until_it_is_told_to_stop(run, tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    config = tmp_path / "broker.toml"
+    config.write_text(f'name = "broker"\nrole = "broker"\nlisten = "{address}"\n')
+    seen: list[bool] = []
+
+    async def healthy() -> bool:
+        async with PeerClient(address) as peer:
+            return await peer.healthy(timeout_s=5)
+
+    def tell() -> None:
+        for _ in range(100):
+            try:
+                seen.append(asyncio.run(healthy()))
+                break
+            except Exception:
+                time.sleep(0.1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    thread = threading.Thread(target=tell)
+    thread.start()
+    code, out, err = run("agent", "broker", "--config", config, "--json")
+    thread.join()
+    assert seen == [True]
+    assert (code, json.loads(out)["address"]) == (0, address)
+    assert "drains" in err
+
+
+def test_health_says_whether_an_agent_serves(run, addresses):
+    code, out, _ = run("health", addresses["student"])
+    assert (code, out.strip()) == (0, "serving")
+    code, out, _ = run("health", addresses["student"], "--json")
+    assert json.loads(out)["serving"] is True
