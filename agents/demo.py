@@ -11,9 +11,12 @@ import asyncio
 import json
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Protocol, final
+
+from transformers.utils.logging import disable_progress_bar
 
 from m2kt import domains, zoo
 from m2kt.errors import ProtocolError
@@ -69,6 +72,7 @@ async def run_demo(out: Path, *, quick: bool) -> Record:
     Returns:
         The record, as it stands in `demo.json`.
     """
+    disable_progress_bar()  # of loading weights: it would break into ours
     shutil.rmtree(out / "agents", ignore_errors=True)
     (out / "agents").mkdir(parents=True)
     model = {"name": STUDENT_MODEL, "threads": os.cpu_count() or 1}
@@ -118,26 +122,33 @@ class Demo:
 
     async def play(self) -> Record:
         """The whole demo; the record but for seconds and memory."""
-        with self._gauge.phase("start"):
+        with self._phase("start"):
             await self._raise_curtain()
         try:
-            with self._gauge.phase("discovery and packets"):
+            with self._phase("discovery and packets"):
                 await self._discover()
-            with self._gauge.phase("exam before"):
+            with self._phase("exam before"):
                 await self._before()
-            with self._gauge.phase("teachers alone"):
+            with self._phase("teachers alone"):
                 await self._teachers_alone()
-            with self._gauge.phase("transfer"):
+            with self._phase("transfer"):
                 await self._teach()
-            with self._gauge.phase("exam after"):
+            with self._phase("exam after"):
                 await self._after()
-            with self._gauge.phase("poisoned packet"):
+            with self._phase("poisoned packet"):
                 await self._poisoned()
-            with self._gauge.phase("tampered stream"):
+            with self._phase("tampered stream"):
                 await self._tampered()
         finally:
             await self._student.close()
         return self._record
+
+    @contextmanager
+    def _phase(self, name: str) -> Iterator[None]:
+        with self._gauge.phase(name), console.err.status(f"{name} ..."):
+            console.err.print(f"[bold]{name}[/bold]")
+            yield
+        console.say(f"{self._gauge.seconds[name]:.1f} s")
 
     async def _raise_curtain(self) -> None:
         for name in ("broker", *TEACHERS, "student"):
