@@ -20,7 +20,7 @@ from m2kt.identity import Role
 
 from .hosting import Host, reported
 from .launching import RunningAgent, start_agent, thread_host
-from .settings import Executor, Settings, ray_environment
+from .settings import Executor, ModelSettings, Settings, ray_environment
 
 ray_environment()  # before Ray is imported: it reads its variables then
 
@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 
 OBJECT_STORE_BYTES: Final = 80 << 20
 KILL_AFTER_S: Final = 5.0
+GPU_SHARE: Final = 0.25
+"""Of a GPU, for each model that may use one: teachers and student of one machine share it."""
 
 
 def start_local_ray(*, cpus: int | None = None) -> None:
@@ -49,7 +51,8 @@ def stop_local_ray() -> None:
     ray.shutdown()
 
 
-class _Worker:
+@final
+class Worker:
     """A worker in a process of its own: a Lecturer or a Learner."""
 
     def __init__(self, settings: Settings) -> None:
@@ -59,13 +62,16 @@ class _Worker:
         self._worker = (Lecturer if settings.role is Role.TEACHER else Learner)(settings)
 
     def call(self, method: str, args: tuple[object, ...]) -> object:
+        """The result of a method."""
         return getattr(self._worker, method)(*args)
 
     def stream(self, method: str, args: tuple[object, ...]) -> Iterator[object]:
+        """What a method reports, and then its result."""
         yield from reported(getattr(self._worker, method), *args)
 
 
-class _Agent:
+@final
+class Agent:
     """An agent in a process of its own."""
 
     def __init__(self, settings: Settings) -> None:
@@ -90,8 +96,15 @@ class _Agent:
             self._running = None
 
 
-WorkerActor = ray.remote(num_cpus=0, max_restarts=3)(_Worker)
-AgentActor = ray.remote(num_cpus=0, max_restarts=0, max_concurrency=1000)(_Agent)
+WorkerActor = ray.remote(num_cpus=0, max_restarts=3)(Worker)
+AgentActor = ray.remote(num_cpus=0, max_restarts=0, max_concurrency=1000)(Agent)
+
+
+def gpu_share(model: ModelSettings) -> float:
+    """What the settings ask for, or a part of a GPU if one is there and may be used."""
+    if model.gpus or model.device == "cpu":
+        return model.gpus
+    return GPU_SHARE if ray.cluster_resources().get("GPU", 0.0) >= 1 else 0.0
 
 
 @final
@@ -99,7 +112,7 @@ class RayHost:
     """A worker in a child actor of Ray; see `Host`."""
 
     def __init__(self, settings: Settings) -> None:
-        self._actor = WorkerActor.options(num_gpus=settings.model.gpus).remote(settings)
+        self._actor = WorkerActor.options(num_gpus=gpu_share(settings.model)).remote(settings)
 
     async def call(self, method: str, *args: object) -> Any:  # noqa: ANN401
         """See `Host`."""

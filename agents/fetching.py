@@ -10,12 +10,18 @@ Does not own: checking what comes (intake), what becomes of it (transfers).
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from functools import partial
 from typing import Final, final
 
-from m2kt.errors import DeadlineError, IncompleteError, M2KTError, PeerUnavailableError
+from m2kt.errors import (
+    DeadlineError,
+    IncompleteError,
+    M2KTError,
+    PeerUnavailableError,
+    TrustError,
+)
 from m2kt.identity import AgentCard, PacketId, TransferId
 from m2kt.packet import AuthenticPayload
 from m2kt.signing import Envelope
@@ -23,7 +29,7 @@ from m2kt.signing import Envelope
 from .broker_client import BrokerClient
 from .client import PeerClient
 from .intake import Intake
-from .orders import LearnOrder
+from .orders import MOST_TEACHERS, LearnOrder
 from .parts import Chunk
 from .resources import StudentResources
 from .transfers import Gathered, Refusal
@@ -57,11 +63,14 @@ class Fetcher:
         pulls: list[tuple[str, Awaitable[AuthenticPayload]]] = []
         if order.discover:
             try:
-                addresses, packets = await self._discover(order)
-                sources |= {a: partial(self._from_teacher, order) for a in addresses}
-                pulls = [(f"packet {p}", self._from_broker(order, p)) for p in packets]
+                found, packets = await self._discover(order)
             except M2KTError as error:
                 refusals.append(Refusal(order.broker, error.reason, str(error)))
+                found, packets = [], []
+            known, strangers = self._told_apart(found)
+            refusals += strangers
+            sources |= {address: partial(self._from_teacher, order) for address in known}
+            pulls = [(f"packet {p}", self._from_broker(order, p)) for p in packets]
         pulls += [(address, pull(address)) for address, pull in sources.items()]
         results = await asyncio.gather(*(self._tried(source, pull) for source, pull in pulls))
         payloads = [result for result in results if isinstance(result, AuthenticPayload)]
@@ -77,13 +86,27 @@ class Fetcher:
             logger.info("fetch refused source=%s reason=%s detail=%s", source, error.reason, error)
             return Refusal(source, error.reason, str(error))
 
-    async def _discover(self, order: LearnOrder) -> tuple[list[str], list[PacketId]]:
-        """Addresses of teachers, and ids of packets, that the broker knows for the domain."""
+    def _told_apart(self, found: Sequence[AgentCard]) -> tuple[list[str], list[Refusal]]:
+        """Addresses of the teachers whose keys are trusted: strangers are not even dialled."""
+        known: list[str] = []
+        strangers: list[Refusal] = []
+        trust = self._resources.credentials.trust
+        for card in found:
+            try:
+                trust.agent_of(card.key_id)
+                known.append(card.address)
+            except TrustError as error:
+                strangers.append(Refusal(card.agent, error.reason, str(error)))
+        return known[:MOST_TEACHERS], strangers
+
+    async def _discover(self, order: LearnOrder) -> tuple[list[AgentCard], list[PacketId]]:
+        """Teachers that can be dialled, and ids of packets, that the broker knows of."""
         student = self._resources.credentials.agent
         async with BrokerClient(order.broker, tls=self._resources.tls) as broker:
             found = await broker.find_teachers(order.domain, timeout_s=CONTROL_S)
             packets = await broker.list_packets(order.domain, student, timeout_s=CONTROL_S)
-        return [card.address for card in found if card.address], [p.packet_id for p in packets]
+        dialled = [card for card in found if card.address]
+        return dialled, [packet.packet_id for packet in packets[:MOST_TEACHERS]]
 
     async def _from_teacher(self, order: LearnOrder, address: str) -> AuthenticPayload:
         nonce = secrets.token_bytes(NONCE_BYTES)

@@ -51,7 +51,7 @@ class ModelSettings:
         name: `smollm2-135m`, a name of the zoo, a folder, or a Hugging Face id.
         device: `cpu`, `cuda`, or `auto`: a GPU if there is one.
         threads: CPU threads for model work; 0 for torch's own choice.
-        gpus: Share of a GPU that the child actor asks Ray for; none by default.
+        gpus: Share of a GPU that the child actor asks Ray for; 0 for a quarter if there is one.
     """
 
     name: str = "smollm2-135m"

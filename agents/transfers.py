@@ -117,6 +117,7 @@ class Transfers:
 
     def recover(self) -> None:
         """After a restart: ends what cannot go on, and goes on with what can."""
+        self._resources.journal.forget_expired(now_s=self._resources.clock())
         published = {state.transfer for state in self._resources.store.history()}
         for record in self._resources.journal.unfinished():
             order = order_from_json(record.request.decode())

@@ -18,7 +18,7 @@ from m2kt.verdict import Exam
 from m2kt_agents import actors
 from m2kt_agents.client import PeerClient
 from m2kt_agents.learner import ExamPaper
-from m2kt_agents.settings import settings_from
+from m2kt_agents.settings import ModelSettings, settings_from
 from tests.simulator import DOMAIN, STUDENT, TEACHER, Town, adder, taught
 
 pytestmark = [
@@ -84,6 +84,29 @@ async def test_an_agent_that_cannot_start_says_why(town: Town):
     badly = settings(town, "broker", {"role": "broker"}, listen="nowhere")
     with pytest.raises(RequestError, match="listen"):
         await actors.launch(badly)
+
+
+async def test_what_runs_in_the_actors_is_plain_and_runs_without_ray_too(tmp_path):
+    async with Town(tmp_path) as town:
+        worker = actors.Worker(settings(town, "student", STUDENT))
+        assert worker.call("card", ()).family == "gpt2"
+        with pytest.raises(AttributeError):
+            next(worker.stream("learn", (None,)))
+        broker = actors.Agent(settings(town, "broker", {"role": "broker"}))
+        with pytest.raises(PeerUnavailableError):
+            await broker.call("watch", (), {})
+        await broker.drain(0.1)  # not started: nothing to end
+        address = await broker.start()
+        async with PeerClient(address) as peer:
+            assert await peer.healthy(timeout_s=5)
+        await broker.drain(0.1)
+
+
+async def test_a_share_of_a_gpu_is_asked_for_where_there_is_one(ray_runtime):
+    share = actors.ray.cluster_resources().get("GPU", 0) and actors.GPU_SHARE
+    assert actors.gpu_share(ModelSettings(device="auto")) == share
+    assert actors.gpu_share(ModelSettings(device="cpu")) == 0
+    assert actors.gpu_share(ModelSettings(gpus=0.5)) == 0.5
 
 
 async def test_a_worker_in_a_process_of_its_own_is_called_and_comes_back_when_it_was_killed(

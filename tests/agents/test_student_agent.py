@@ -2,20 +2,31 @@
 
 import asyncio
 import time
+from dataclasses import replace
 
 import pytest
+import torch
 
 from m2kt.errors import BusyError, RequestError
-from m2kt.identity import AgentId, TransferId
+from m2kt.history import Skill, StudentState
+from m2kt.identity import AgentId, ModelCard, TransferId
 from m2kt.journal import Journal, Transfer
-from m2kt.progress import Progress, TransferState
+from m2kt.meter import DataMeter
+from m2kt.progress import Progress, Report, TransferState
 from m2kt.reasons import Reason
+from m2kt.signing import Ed25519Signer
 from m2kt.store import Store
+from m2kt.transfer import Declined
 from m2kt.verdict import Rejected
 from m2kt.wire import cards
 from m2kt.wire.admission import packet_id_of
+from m2kt_agents.broker_client import BrokerClient
 from m2kt_agents.client import PeerClient
+from m2kt_agents.hosting import ThreadHost
+from m2kt_agents.launching import start_agent
+from m2kt_agents.learner import Assignment
 from m2kt_agents.orders import LearnOrder
+from m2kt_agents.settings import settings_from
 from tests.simulator import DOMAIN, STUDENT, HostileTeacher, Town, adder, ended, taught, until
 
 NOBODY = "127.0.0.1:1"
@@ -161,3 +172,110 @@ async def test_a_clock_that_is_late_makes_every_packet_come_from_the_future(town
     view, events = await taught(town.peer(agent.address), server.address)
     assert view.verdict.reasons == (Reason.NOT_YET_VALID,)
     assert events[0].at_s < time.time() - 3000
+
+
+class Stubborn:
+    """A worker that declines everything, and remembers what it was asked to learn."""
+
+    def __init__(self) -> None:
+        self.assignments: list[Assignment] = []
+
+    def card(self) -> ModelCard:
+        return ModelCard(family="x", hidden_size=1, layers=1, parameters=1, weights_digest="")
+
+    def learn(self, assignment: Assignment, report: Report) -> Declined:
+        self.assignments.append(assignment)
+        return Declined(Rejected((Reason.NO_GAIN,)), DataMeter())
+
+
+class Broken(Stubborn):
+    """A worker with a fault."""
+
+    def learn(self, assignment: Assignment, report: Report) -> Declined:
+        raise ValueError("/home/secret")
+
+
+async def test_a_fault_in_the_model_work_ends_the_transfer_and_its_text_stays_in_the_log(
+    town: Town, caplog: pytest.LogCaptureFixture
+):
+    town.trust("student", "teacher")
+    server = await town.serve(HostileTeacher(AgentId("teacher"), town.signer("teacher")).service)
+    agent = await town.start("student", STUDENT, make_host=lambda _: ThreadHost(Broken))
+    view, _ = await taught(town.peer(agent.address), server.address)
+    assert view.state is TransferState.FAILED
+    assert view.verdict.reasons == (Reason.INTERNAL,)
+    assert "secret" not in str(view)
+    assert "secret" in caplog.text
+
+
+async def test_an_earlier_packet_whose_key_is_no_longer_trusted_is_left_out(town: Town):
+    town.trust("student", "teacher", "earlier")
+    earlier = HostileTeacher(AgentId("earlier"), town.signer("earlier"))
+    kept = HostileTeacher(AgentId("teacher"), town.signer("teacher"))
+    lineage = []
+    with Store(town.folder / "student" / "store") as store:
+        for teacher in (earlier, kept):
+            envelope = teacher.sealed(AgentId("student"), b"n" * 32)
+            lineage.append(packet_id_of(envelope.payload))
+            raw = cards.envelope_to_bytes(envelope)
+            store.put_packet(lineage[-1], raw, teacher.encoded.payload)
+        cal = store.put_cal({"w": torch.zeros(1)}, {})
+        skills = {DOMAIN: Skill(cal, tuple(lineage), ())}
+        head = store.head()
+        store.advance(
+            StudentState(parent=head, transfer=None, at_s=1.0, note="", skills=skills),
+            expected=head,
+        )
+    town.change_trust("student", lambda t: t.revoke(town.signer("earlier").key_id, "stolen"))
+    server = await town.serve(kept.service)
+    worker = Stubborn()
+    agent = await town.start("student", STUDENT, make_host=lambda _: ThreadHost(lambda: worker))
+    view, events = await taught(town.peer(agent.address), server.address)
+    assert view.verdict.reasons == (Reason.NO_GAIN,)
+    [assignment] = worker.assignments
+    assert assignment.payloads[0].packet_id == lineage[1]
+    assert len(assignment.payloads) == 2
+    assert assignment.current.digest == cal
+    assert any(lineage[0] in event.message for event in events)
+
+
+async def test_strangers_that_a_broker_knows_are_not_dialled_and_friends_are(town: Town):
+    broker = await town.start("broker", {"role": "broker"})
+    town.trust("student", "friend")
+    friend = HostileTeacher(AgentId("friend"), town.signer("friend"))
+    stranger = HostileTeacher(AgentId("stranger"), town.signer("stranger"))
+    async with BrokerClient(broker.address) as client:
+        for teacher in (friend, stranger):
+            server = await town.serve(teacher.service)
+            card = replace(teacher.card, address=server.address)
+            await client.register(cards.sign_card(card, teacher.signer), lease_s=60, timeout_s=5)
+    agent = await town.start("student", STUDENT, make_host=lambda _: ThreadHost(Stubborn))
+    student = town.peer(agent.address)
+    transfer = await student.learn(DOMAIN, broker=broker.address, timeout_s=5)
+    view, events = await ended(student, transfer)
+    assert view.teachers == ("friend",)
+    assert (len(friend.asked), len(stranger.asked)) == (1, 0)
+    assert any("stranger: UNKNOWN_KEY" in event.message for event in events)
+
+
+async def test_a_broker_that_is_not_there_does_not_keep_a_student_from_its_teachers(town: Town):
+    town.trust("student", "teacher")
+    server = await town.serve(HostileTeacher(AgentId("teacher"), town.signer("teacher")).service)
+    agent = await town.start("student", STUDENT, make_host=lambda _: ThreadHost(Stubborn))
+    view, events = await taught(town.peer(agent.address), server.address, broker=NOBODY)
+    assert view.verdict.reasons == (Reason.NO_GAIN,)
+    assert any(f"{NOBODY}: PEER_UNAVAILABLE" in event.message for event in events)
+
+
+async def test_an_agent_without_a_key_makes_one_that_only_its_owner_can_read(tmp_path):
+    table = {"name": "new", "role": "student", "data_dir": "new"}
+    settings = settings_from(table, base=tmp_path, environ={})
+    agent = await start_agent(settings, make_host=lambda _: ThreadHost(Stubborn))
+    try:
+        async with PeerClient(agent.address) as peer:
+            card, _ = await peer.describe_student(timeout_s=5)
+        assert settings.key_file.stat().st_mode & 0o777 == 0o600
+        assert card.key_id == Ed25519Signer.load(settings.key_file).key_id
+        assert DOMAIN in card.domains
+    finally:
+        await agent.drain(0)
