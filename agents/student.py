@@ -1,6 +1,6 @@
-"""The student agent: learns, answers, un-learns; and its gRPC service.
+"""The student agent: learns, answers, un-learns.
 
-Owns: `StudentAgent` (a plain class that knows no Ray), `StudentServicer`, `start_student`.
+Owns: `StudentAgent` (a plain class that knows neither Ray nor gRPC).
 Does not own: the steps of a transfer (m2kt.transfer), its course (transfers).
 """
 

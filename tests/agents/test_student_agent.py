@@ -1,6 +1,7 @@
 """A student's queue, its keys for requests, and what it does when it is stopped or restarted."""
 
 import asyncio
+import threading
 import time
 from dataclasses import replace
 
@@ -17,14 +18,14 @@ from m2kt.reasons import Reason
 from m2kt.signing import Ed25519Signer
 from m2kt.store import Store
 from m2kt.transfer import Declined
-from m2kt.verdict import Rejected
+from m2kt.verdict import Accepted, Evidence, Rejected
 from m2kt.wire import cards
 from m2kt.wire.admission import packet_id_of
 from m2kt_agents.broker_client import BrokerClient
 from m2kt_agents.client import PeerClient
 from m2kt_agents.hosting import ThreadHost
 from m2kt_agents.launching import start_agent
-from m2kt_agents.learner import Assignment
+from m2kt_agents.learner import Assignment, Learnt
 from m2kt_agents.orders import LearnOrder
 from m2kt_agents.settings import settings_from
 from tests.simulator import DOMAIN, STUDENT, HostileTeacher, Town, adder, ended, taught, until
@@ -237,6 +238,55 @@ async def test_an_earlier_packet_whose_key_is_no_longer_trusted_is_left_out(town
     assert len(assignment.payloads) == 2
     assert assignment.current.digest == cal
     assert any(lineage[0] in event.message for event in events)
+
+
+class Eager(Stubborn):
+    """A worker that accepts everything, when it is let go."""
+
+    def __init__(self, go_on: threading.Event) -> None:
+        super().__init__()
+        self.go_on = go_on
+
+    def learn(self, assignment: Assignment, report: Report) -> Learnt:
+        for state in (TransferState.SCREENED, TransferState.ALIGNING, TransferState.VERIFYING):
+            report(Progress(state, {}, state))
+        assert self.go_on.wait(20)
+        evidence = Evidence(before={}, after={}, gain=1.0, p_gain=0.0, p_loss=1.0, items=1)
+        return Learnt(
+            tensors={"w": torch.ones(1)},
+            header={},
+            lineage=tuple(payload.packet_id for payload in assignment.payloads),
+            signers=tuple(key for payload in assignment.payloads for key in payload.signers),
+            verdict=Accepted(evidence),
+            meter=DataMeter(),
+            probe_items=1,
+        )
+
+
+async def test_what_is_unlearnt_while_the_student_learns_on_it_does_not_come_back(town: Town):
+    town.trust("student", "teacher")
+    server = await town.serve(HostileTeacher(AgentId("teacher"), town.signer("teacher")).service)
+    go_on = threading.Event()
+    go_on.set()
+    agent = await town.start(
+        "student", STUDENT, make_host=lambda _: ThreadHost(lambda: Eager(go_on))
+    )
+    student = town.peer(agent.address)
+    first, _ = await taught(student, server.address)
+    assert first.state is TransferState.COMMITTED
+    go_on.clear()
+    second = await student.learn(DOMAIN, teachers=[server.address], timeout_s=5)
+    await until(lambda: agent.agent.ledger.state(second) is TransferState.VERIFYING)
+    [packet] = cards.receipt_from_bytes(first.receipt.payload).packets
+    state, moved = await student.unlearn(packet=packet, timeout_s=5)
+    assert moved
+    go_on.set()
+    view, _ = await ended(student, second)
+    assert view.state is TransferState.FAILED
+    assert view.verdict.reasons == (Reason.STORAGE,)
+    _, head = await student.describe_student(timeout_s=5)
+    assert head == state
+    assert head.skills == {}
 
 
 async def test_strangers_that_a_broker_knows_are_not_dialled_and_friends_are(town: Town):
