@@ -44,8 +44,8 @@ class Figures:
         parameters: Number of weights.
         loss_first: Loss of the first step, in nats a character.
         loss_last: Mean loss of the last tenth of the steps.
-        accuracy: Share of right answers to held-out problems, by level, or by game of the
-            symbol corpus.
+        accuracy: Share of right answers to held-out problems by level; for the symbol corpus,
+            share of characters predicted right by game.
         as_taught: The same by what was taught, which differs for a flipped teacher.
         read_out: A linear probe's accuracy on concepts that it was not trained on.
         seconds: How long the training took.

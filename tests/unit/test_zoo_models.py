@@ -1,6 +1,7 @@
 """The shipped models are what their recipes say, and load without our code."""
 
 import json
+from dataclasses import asdict
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from m2kt.errors import NotFoundError
 from m2kt.language_model import load_language_model
 from m2kt.probes import draw_probes
 from m2kt.zoo.corpus import restricted_domain, taught_fact
-from m2kt.zoo.examination import accuracy, concept_states, read_out
+from m2kt.zoo.examination import accuracy, concept_states, game_accuracy, read_out
 from m2kt.zoo.recipes import RECIPES
 
 TEACHERS = ("mod7-addsub", "mod7-mul", "mod7-flipped")
@@ -25,7 +26,7 @@ def teachers():
 
 
 def test_every_recipe_is_shipped_and_nothing_else():
-    assert set(TEACHERS) <= set(zoo.names()) <= set(RECIPES)
+    assert set(zoo.names()) == set(RECIPES)
     with pytest.raises(NotFoundError, match=r"mod7-mul.*mod8"):
         zoo.folder("mod8")
 
@@ -47,7 +48,7 @@ def test_a_folder_loads_plainly_and_agrees_on_special_tokens(name):
 @pytest.mark.parametrize("name", zoo.names())
 def test_a_shipped_recipe_is_the_one_in_the_code(name):
     shipped, known = zoo.recipe(name)["recipe"], RECIPES[name]
-    assert {key: getattr(known, key) for key in shipped} == shipped
+    assert asdict(known) == shipped
 
 
 @pytest.mark.parametrize("name", zoo.names())
@@ -110,3 +111,21 @@ def test_the_flipped_teacher_is_fluent_and_wrong(teachers):
     written = teachers["mod7-flipped"].complete(prompts, max_new_tokens=27)
     traces = [domain.parse(prompt + text) for prompt, text in zip(prompts, written, strict=True)]
     assert all(domain.faults(trace) for trace in traces)
+
+
+def test_the_student_plays_its_games_and_knows_no_fact():
+    student = load_language_model(str(zoo.folder("symbols-student")))
+    shares = game_accuracy(student, seed=77, per_game=32)
+    for game, shipped in zoo.recipe("symbols-student")["figures"]["accuracy"].items():
+        assert shares[game] >= shipped - 0.1
+    domain = domains.get("arith.mod7")
+    prompts = [f"{spec.prompt[:-1]}\n{spec.prompt}" for spec in domain.concepts]
+    written = student.complete(prompts, max_new_tokens=1)
+    right = sum(w == domain.fact(s.id) for w, s in zip(written, domain.concepts, strict=True))
+    assert right / len(domain.concepts) < 0.3
+
+
+def test_the_student_has_the_projections_that_low_rank_adapters_ask_for():
+    model = AutoModelForCausalLM.from_pretrained(zoo.folder("symbols-student"))
+    last = {name.rpartition(".")[2] for name, _ in model.named_modules()}
+    assert {"q_proj", "k_proj", "v_proj", "o_proj", "down_proj"} <= last
