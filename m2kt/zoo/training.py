@@ -29,7 +29,13 @@ from m2kt.progress import Progress, Report, silent
 from m2kt.zoo.architectures import build
 from m2kt.zoo.characters import END_ID, PAD_ID, character_tokenizer
 from m2kt.zoo.corpus import Document, batches, draws, restricted_domain, taught_fact
-from m2kt.zoo.examination import accuracy, concept_states, game_accuracy, read_out
+from m2kt.zoo.examination import (
+    accuracy,
+    concept_states,
+    game_accuracy,
+    game_characters,
+    read_out,
+)
 from m2kt.zoo.recipes import Recipe
 
 HELD_OUT: Final = 100
@@ -44,9 +50,11 @@ class Figures:
         parameters: Number of weights.
         loss_first: Loss of the first step, in nats a character.
         loss_last: Mean loss of the last tenth of the steps.
-        accuracy: Share of right answers to held-out problems by level; for the symbol corpus,
-            share of characters predicted right by game.
+        accuracy: Share of right answers to held-out problems, by level, or by game of the
+            symbol corpus.
         as_taught: The same by what was taught, which differs for a flipped teacher.
+        characters: By game, share of characters predicted right after the right text before
+            them; empty without games.
         read_out: A linear probe's accuracy on concepts that it was not trained on.
         seconds: How long the training took.
     """
@@ -56,6 +64,7 @@ class Figures:
     loss_last: float
     accuracy: Mapping[str, float]
     as_taught: Mapping[str, float]
+    characters: Mapping[str, float]
     read_out: Mapping[str, float]
     seconds: float
 
@@ -191,6 +200,7 @@ def _loss(model: PreTrainedModel, ids: Tensor, targets: Tensor, *, smoothing: fl
 class _Examined(TypedDict):
     accuracy: dict[str, float]
     as_taught: dict[str, float]
+    characters: dict[str, float]
     read_out: dict[str, float]
 
 
@@ -198,7 +208,13 @@ def _examine(model: LanguageModel, recipe: Recipe) -> _Examined:
     seed = recipe.seed
     if not recipe.domain:
         by_game = game_accuracy(model, seed=-1 - seed, per_game=HELD_OUT)
-        return {"accuracy": by_game, "as_taught": by_game, "read_out": {}}
+        characters = game_characters(model, seed=-1 - seed, per_game=HELD_OUT)
+        return {
+            "accuracy": by_game,
+            "as_taught": by_game,
+            "characters": characters,
+            "read_out": {},
+        }
     domain = restricted_domain(recipe)
     probes = draw_probes(domain, seed=seed, per_level=HELD_OUT)
     states = concept_states(model, domain, layer=model.depth, seed=seed)
@@ -207,6 +223,7 @@ def _examine(model: LanguageModel, recipe: Recipe) -> _Examined:
     return {
         "accuracy": accuracy(model, domain, probes),
         "as_taught": accuracy(model, domain, probes, shift=recipe.shift),
+        "characters": {},
         "read_out": read_out(states, results, seed=seed),
     }
 
