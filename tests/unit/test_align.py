@@ -18,12 +18,12 @@ def test_the_same_seed_trains_the_same_layer_bit_for_bit():
 
 
 def test_all_terms_fall_while_it_learns():
-    config = replace(FAST, readout_steps=15, steps=15, report_every=1)
+    config = replace(FAST, readout_steps=15, steps=30, report_every=1)
     history = align(pupil(), lesson(), multiplication(), config, silent).history
     reading = [h["loss_geometry"] for h in history if h["phase"] == 0.0]
     practice = [h for h in history if h["phase"] == 1.0]
     assert reading[-1] < 0.5 * reading[0]
-    assert practice[-1]["loss_reason"] < 0.7 * practice[0]["loss_reason"]
+    assert practice[-1]["loss_reason"] < 0.5 * practice[0]["loss_reason"]
     assert practice[-1]["loss_structure"] < practice[0]["loss_structure"]
 
 
