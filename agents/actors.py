@@ -133,13 +133,13 @@ class RayHost:
 
 @contextmanager
 def worker_errors() -> Iterator[None]:
-    """Raises what a worker has raised, without what Ray tells of its inside."""
+    """Raises what was raised in another process, without what Ray tells of its inside."""
     try:
         yield
     except ray.exceptions.RayTaskError as error:
         raise cause_of(error) from error
     except ray.exceptions.RayActorError as error:
-        raise M2KTError(f"expected a process for model work, found it gone: {error}") from error
+        raise M2KTError(f"expected a process of Ray, found it gone: {error}") from error
 
 
 def host_for(settings: Settings) -> Host:
@@ -164,7 +164,8 @@ class Launched:
 
     async def call(self, method: str, *args: object, **named: object) -> Any:  # noqa: ANN401
         """Calls a coroutine method of the agent, such as a teacher's `offer` or `publish`."""
-        return await self.actor.call.remote(method, args, named)
+        with worker_errors():
+            return await self.actor.call.remote(method, args, named)
 
 
 async def launch(settings: Settings) -> Launched:

@@ -24,9 +24,9 @@ from m2kt_agents.client import PeerClient
 from m2kt_agents.launching import RunningAgent
 from m2kt_agents.parts import Chunk
 from tests.packets import signer
-from tests.simulator import DOMAIN, MULTIPLIER, STUDENT, TEACHER, Town, ended
+from tests.simulator import DOMAIN, MULTIPLIER, STUDENT, TEACHER, Town, ended, until
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("class")]
 NONCE = b"n" * 16
 
 
@@ -182,6 +182,7 @@ async def test_it_brings_its_packet_and_leaves_it_with_a_broker(lesson: Class):
     assert Reason.TOO_FEW_EXEMPLARS in view.verdict.reasons
     receipt = cards.receipt_from_bytes(view.receipt.payload)
     assert receipt.packets == (packet,)
+    await until(lambda: broker.agent.receipts("teacher"))
     async with BrokerClient(broker.address) as client:
         assert await client.receipts(teacher="teacher", timeout_s=5) == (view.receipt,)
 
