@@ -11,7 +11,7 @@ from m2kt.verdict import Accepted
 from m2kt_agents.client import PeerClient
 from m2kt_agents.offering import Offer, Settlement, offer
 from m2kt_agents.views import StateView, TransferView
-from tests.simulator import DOMAIN, STUDENT, HostileTeacher, Town, adder, multiplier, taught
+from tests.simulator import DOMAIN, PATIENT, HostileTeacher, Town, adder, multiplier, taught
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("school")]
 
@@ -52,7 +52,7 @@ async def school(tmp_path_factory):
         plus, times = adder(town), multiplier(town)
         late = HostileTeacher(AgentId("late"), town.signer("late"), issued_at_s=1.0)
         servers = [await town.serve(t.service) for t in (plus, times, late)]
-        pulled, pushed = [await town.start(name, STUDENT) for name in ("pulled", "pushed")]
+        pulled, pushed = [await town.start(name, PATIENT) for name in ("pulled", "pushed")]
         student, other = town.peer(pulled.address), town.peer(pushed.address)
         first, _ = await taught(student, servers[0].address)
         settlement = await brought(plus, pushed.address)
