@@ -5,10 +5,6 @@ from itertools import pairwise
 
 import pytest
 import pytest_asyncio
-from google.protobuf import descriptor_pool, message_factory
-from google.protobuf.descriptor_pb2 import FileDescriptorProto
-from grpc import aio
-from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from m2kt.errors import NotFoundError, ProtocolError, RequestError
 from m2kt.identity import TransferId
@@ -161,99 +157,6 @@ async def test_what_is_not_in_head_needs_no_unlearning(scene):
     state, moved = await scene.student.unlearn(key="ed25519:" + "0" * 64, timeout_s=5)
     assert not moved
     assert state.transfer == scene.view.transfer
-
-
-async def ask_reflection(channel, **request):
-    stub = reflection_pb2_grpc.ServerReflectionStub(channel)
-
-    async def requests():
-        yield reflection_pb2.ServerReflectionRequest(**request)
-
-    async for answer in stub.ServerReflectionInfo(requests(), timeout=5):
-        return answer
-    raise AssertionError("no answer")
-
-
-class Dynamic:
-    """A client that knows nothing but what the server tells of itself."""
-
-    def __init__(self, channel: aio.Channel, pool: descriptor_pool.DescriptorPool) -> None:
-        self._channel, self._pool = channel, pool
-
-    @classmethod
-    async def of(cls, channel: aio.Channel, service: str) -> "Dynamic":
-        pool, known = descriptor_pool.DescriptorPool(), set()
-        answer = await ask_reflection(channel, file_containing_symbol=service)
-        waiting = [
-            FileDescriptorProto.FromString(raw)
-            for raw in answer.file_descriptor_response.file_descriptor_proto
-        ]
-        files = {}
-        while waiting:
-            file = waiting.pop()
-            files[file.name] = file
-            for name in file.dependency:
-                if name not in files:
-                    answer = await ask_reflection(channel, file_by_filename=name)
-                    waiting += [
-                        FileDescriptorProto.FromString(raw)
-                        for raw in answer.file_descriptor_response.file_descriptor_proto
-                    ]
-
-        def add(name: str) -> None:
-            if name not in known:
-                known.add(name)
-                for needed in files[name].dependency:
-                    add(needed)
-                pool.Add(files[name])
-
-        for name in files:
-            add(name)
-        return cls(channel, pool)
-
-    def _types(self, service: str, method: str):
-        found = self._pool.FindServiceByName(service).FindMethodByName(method)
-        return (
-            message_factory.GetMessageClass(found.input_type),
-            message_factory.GetMessageClass(found.output_type),
-        )
-
-    def call(self, service: str, method: str, **fields):
-        request, response = self._types(service, method)
-        many = self._pool.FindServiceByName(service).FindMethodByName(method).server_streaming
-        make = self._channel.unary_stream if many else self._channel.unary_unary
-        path = f"/{service}/{method}"
-        stub = make(path, request.SerializeToString, response.FromString)
-        return stub(request(**fields), timeout=60)
-
-
-async def test_reflection_lists_the_service(scene):
-    async with aio.insecure_channel(scene.address) as channel:
-        answer = await ask_reflection(channel, list_services="")
-    names = {service.name for service in answer.list_services_response.service}
-    assert names >= {"m2kt.wire.v1.StudentService", "grpc.health.v1.Health"}
-
-
-async def test_a_client_made_of_reflection_alone_completes_a_learn_and_reads_its_receipt(scene):
-    service = "m2kt.wire.v1.StudentService"
-    async with aio.insecure_channel(scene.address) as channel:
-        client = await Dynamic.of(channel, service)
-        begun = await client.call(
-            service,
-            "Learn",
-            domain=DOMAIN,
-            teachers=[scene.teacher_address],
-            idempotency_key="from reflection",
-        )
-        last = None
-        async for item in client.call(service, "WatchTransfer", transfer_id=begun.transfer_id):
-            last = item.event
-        found = await client.call(service, "GetTransfer", transfer_id=begun.transfer_id)
-    assert last.number == found.transfer.last_event
-    envelope = cards.envelope_from_bytes(found.transfer.receipt.SerializeToString())
-    receipt = cards.receipt_from_bytes(envelope.payload)
-    assert receipt.transfer == begun.transfer_id
-    assert receipt.student == "student"
 
 
 async def test_the_server_is_healthy(scene):
