@@ -10,7 +10,7 @@
     steps = 200
 
 `M2KT_LISTEN=0.0.0.0:7003` and `M2KT_MODEL__NAME=...` override the file. A key that
-nobody knows is an error. Paths are relative to the file's folder.
+nobody knows is an error. Paths are relative to the file's folder, a model's folder too.
 
 Owns: the frozen settings, `read_settings`, `built`; the only reader of the environment.
 Does not own: the rules' meaning (align, screen, verdict). Free of torch, of grpc and of Ray.
@@ -48,7 +48,7 @@ class ModelSettings:
     """The model of a teacher or student.
 
     Attributes:
-        name: `smollm2-135m`, a name of the zoo, a folder, or a Hugging Face id.
+        name: `smollm2-135m`, a name of the zoo, a Hugging Face folder, or a Hugging Face id.
         device: `cpu`, `cuda`, or `auto`: a GPU if there is one.
         threads: CPU threads for model work; 0 for torch's own choice.
         gpus: Share of a GPU that the child actor asks Ray for; 0 for a quarter if there is one.
@@ -182,7 +182,7 @@ def settings_from(table: Table, *, base: Path, environ: Mapping[str, str]) -> Se
     merged = _overridden(table, environ)
     rules = {name: merged.pop(name) for name in RULES if name in merged}
     merged.setdefault("data_dir", f"data/{merged.get('name', '')}")
-    for place, name in _paths(merged):
+    for place, name in _paths(merged, base):
         place[name] = str(base / str(place[name]))
     settings = built(Settings, merged, where="settings")
     object.__setattr__(settings, "rules", types.MappingProxyType(rules))  # nobody has seen it yet
@@ -240,11 +240,13 @@ def _read_value(text: str) -> object:
         return text
 
 
-def _paths(table: dict[str, Any]) -> list[tuple[dict[str, Any], str]]:
-    tls = table.get("tls")
+def _paths(table: dict[str, Any], base: Path) -> list[tuple[dict[str, Any], str]]:
+    tls, model = table.get("tls"), table.get("model")
     own: list[tuple[dict[str, Any], str]] = [
         (table, name) for name in ("data_dir", "key_file", "trust_file") if name in table
     ]
+    if isinstance(model, dict) and (base / str(model.get("name")) / "config.json").is_file():
+        own.append((model, "name"))  # anything else is a name of the zoo or of the Hub
     if not isinstance(tls, dict):
         return own
     return own + [(tls, name) for name in ("key", "certificate", "authority") if name in tls]

@@ -50,6 +50,16 @@ def test_a_whole_file_is_read_and_paths_are_relative_to_it(tmp_path):
     assert settings.rules_for("verify", VerifyRules) == VerifyRules(probes_per_level=9)
 
 
+def test_a_models_folder_is_relative_to_the_file_and_any_other_name_is_left_alone(tmp_path):
+    text = 'name = "t"\nrole = "teacher"\n[model]\nname = "models/mine"'
+    assert read(tmp_path, text).model.name == "models/mine"
+    (tmp_path / "models" / "mine").mkdir(parents=True)
+    assert read(tmp_path, text).model.name == "models/mine"
+    (tmp_path / "models" / "mine" / "config.json").touch()
+    assert read(tmp_path, text).model.name == str(tmp_path / "models" / "mine")
+    assert read(tmp_path, 'name = "t"\nrole = "teacher"').model.name == "smollm2-135m"
+
+
 def test_everything_but_name_and_role_has_a_default(tmp_path):
     settings = read(tmp_path, 'name = "t"\nrole = "teacher"')
     assert settings.data_dir == tmp_path / "data" / "t"
