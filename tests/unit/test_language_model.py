@@ -13,6 +13,10 @@ def test_the_card_describes_the_model():
     assert card.weights_digest == digest_state(model("mod7-mul").model.state_dict())
 
 
+def test_others_are_not_told_in_which_folder_a_model_lies():
+    assert model("mod7-mul").card.base_lineage == ("mod7-mul",)
+
+
 def test_no_weight_can_be_trained():
     assert not any(p.requires_grad for p in model("mod7-mul").model.parameters())
 
