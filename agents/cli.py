@@ -95,12 +95,13 @@ def list_domains(as_json: Json = False) -> None:
 def health(
     address: Annotated[str, typer.Argument(help="host:port of any agent.")],
     timeout: Annotated[float, typer.Option("--timeout", help="Deadline in seconds.")] = 5.0,
+    config: cli_student.Config = None,
     as_json: Json = False,
 ) -> None:
     """Asks an agent whether it serves (grpc.health.v1). Exit code 1 if it does not."""
 
     async def work() -> bool:
-        async with PeerClient(address) as peer:
+        async with PeerClient(address, tls=cli_student.tls_of(config)) as peer:
             return await peer.healthy(timeout_s=timeout)
 
     serving = asyncio.run(work())

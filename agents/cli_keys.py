@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from m2kt.identity import KeyId, agent_id
 from m2kt.signing import Ed25519Signer
@@ -33,7 +34,7 @@ def new(config: Config, as_json: Json = False) -> None:
     if as_json:
         console.emit(found)
     else:
-        console.out.print(f"{settings.name} {signer.key_id}\nkept in {settings.key_file}")
+        _line(f"{settings.name} {signer.key_id}\nkept in {settings.key_file}")
 
 
 @app.command()
@@ -45,13 +46,14 @@ def show(config: Config, as_json: Json = False) -> None:
     if as_json:
         console.emit({"agent": settings.name, "key_id": own, "trust": trust})
         return
-    console.out.print(f"{settings.name} {own or 'has no key yet: m2kt keys new'}")
-    shown = console.table(f"trusts (version {trust.version})", "agent", "organisation", "key")
+    _line(f"{settings.name} {own or 'has no key yet: m2kt keys new'}")
     for key_id, key in sorted(trust.enrolled.items()):
-        shown.add_row(key.agent, key.organisation, key_id)
+        whose = f"{key.agent} of {key.organisation}" if key.organisation else key.agent
+        _line(f"trusts {key_id} of {whose}")
     for key_id, reason in sorted(trust.revoked.items()):
-        shown.add_row("[red]revoked[/red]", reason, key_id)
-    console.out.print(shown)
+        _line(f"[red]revoked[/red] {key_id}: {escape(reason)}")
+    if not trust.enrolled:
+        _line("trusts nobody yet: m2kt keys trust")
 
 
 @app.command()
@@ -87,4 +89,9 @@ def _tell(found: dict[str, object], *, as_json: bool) -> None:
     if as_json:
         console.emit(found)
     else:
-        console.out.print("  ".join(f"{name} {value}" for name, value in found.items()))
+        _line("  ".join(f"{name} {escape(str(value))}" for name, value in found.items()))
+
+
+def _line(text: str) -> None:
+    """One line, never broken: keys are there to be copied."""
+    console.out.print(text, soft_wrap=True, highlight=False)

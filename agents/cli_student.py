@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
+from rich.markup import escape
 from rich.text import Text
 
 from m2kt.errors import RequestError
 from m2kt.identity import KeyId, PacketId, TransferId
 from m2kt.progress import Event, TransferState
+from m2kt.reasons import SENTENCES
 from m2kt.verdict import Accepted, Verdict
 
 from . import console
@@ -139,14 +141,14 @@ def history(
     if as_json:
         console.emit({"states": states})
         return
-    shown = console.table("", "state", "when", "what happened", "skills")
     for state in states:
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(state.at_s))
-        skills = "\n".join(
-            f"{name} from {', '.join(s.lineage)}" for name, s in state.skills.items()
-        )
-        shown.add_row(state.digest[:15], when, Text(state.note), Text(skills or "none"))
-    console.out.print(shown)
+        console.out.print(f"{state.digest[:15]}  {when}  {escape(state.note)}", highlight=False)
+        for name, skill in state.skills.items():
+            for packet in skill.lineage:  # whole ids on one line: `unlearn` wants them
+                console.out.print(f"    {name} from packet {packet}", soft_wrap=True)
+            for key in skill.signers:
+                console.out.print(f"    {name} signed by {key}", soft_wrap=True)
 
 
 def unlearn(
@@ -212,7 +214,8 @@ def show_verdict(verdict: Verdict) -> None:
     if isinstance(verdict, Accepted):
         console.out.print("[bold green]accepted[/bold green]")
     else:
-        console.out.print(f"[bold yellow]rejected[/bold yellow]: {', '.join(verdict.reasons)}")
+        for reason in verdict.reasons:
+            console.out.print(f"[bold yellow]rejected[/bold yellow]: {reason}. {SENTENCES[reason]}")
         for detail in verdict.details:
             console.out.print(Text(f"  {detail}"))
     if verdict.evidence is None:

@@ -35,7 +35,9 @@ EXIT_CODES: Final[Mapping[type[M2KTError], int]] = {
     errors.M2KTError: 70,
 }
 
-_PARTS: Final = re.compile(r"expected (?P<expected>.*?), found (?P<found>.*?)(?:; (?P<remedy>.*))?")
+_PARTS: Final = re.compile(
+    r"expected (?P<expected>.*?), found (?P<found>.*?)(?:; (?P<remedy>.*))?", re.S
+)
 
 # Terminals that are not one get lines of a hundred columns, not of eighty.
 _WIDTH: Final = None if sys.stdout.isatty() else 100

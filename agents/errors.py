@@ -101,7 +101,10 @@ def error_from_rpc(error: grpc.RpcError, peer: str) -> M2KTError:
         info = error_details_pb2.ErrorInfo()
         if detail.Unpack(info) and info.domain == DOMAIN and info.reason in set(Reason):
             return error_of(Reason(info.reason), error.details() or "")
-    text = f"expected an answer from {peer}, found {error.code().name}: {error.details()}"
+    said = (error.details() or "").replace(";", ",")  # a semicolon of ours goes before a remedy
+    text = f"expected an answer from {peer}, found {error.code().name}: {said}"
+    if error.code() is StatusCode.UNAVAILABLE:
+        text += "; check the address, and that the agent runs and both or neither speak TLS"
     if "larger than max" in text:  # gRPC's own words for a message over the limit
         return errors.OversizeError(text)
     return _BARE.get(error.code(), errors.ProtocolError)(text)

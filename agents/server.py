@@ -126,7 +126,8 @@ def _bound(server: aio.Server, listen: str, tls: TlsFiles | None) -> str:
     except (RuntimeError, OSError) as error:
         raise RequestError(
             f"expected a free address, found {listen!r} taken or malformed, or a TLS file"
-            f" unreadable: {error}; choose another `listen`, or port 0 for any free one"
+            f" unreadable: {str(error).partition(';')[0]}; choose another `listen`, or port 0 for"
+            " any free one"
         ) from error
     return f"{listen.rpartition(':')[0]}:{port}"
 

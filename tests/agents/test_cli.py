@@ -77,6 +77,8 @@ def test_a_key_is_made_shown_trusted_and_revoked(run, config):
     run("keys", "trust", key, "--agent", "teacher-a", "--config", student)
     trust = load_trust(student.parent / "student" / "trust.json")
     assert trust.agent_of(key) == "teacher-a"
+    _, out, _ = run("keys", "show", "--config", student)
+    assert f"trusts {key} of teacher-a\n" in out
 
     run("keys", "revoke", key, "--config", student, "--reason", "lost")
     _, out, _ = run("keys", "show", "--config", student, "--json")
@@ -84,7 +86,7 @@ def test_a_key_is_made_shown_trusted_and_revoked(run, config):
     assert shown["key_id"] is None
     assert shown["trust"]["revoked"] == {key: "lost"}
     _, out, _ = run("keys", "show", "--config", student)
-    assert "revoked" in out
+    assert f"revoked {key}: lost\ntrusts nobody yet" in out
 
 
 def test_a_key_is_never_overwritten(run, config):
@@ -163,6 +165,14 @@ def test_a_changed_packet_file_is_refused(run, sealed, tmp_path):
     file.write_bytes(changed)
     code, out, _ = run("packet", "inspect", file, "--json")
     assert (code, json.loads(out)["error"]["reason"]) == (3, "CHUNK_MISMATCH")
+
+
+def test_what_others_say_is_not_taken_for_our_remedy(run):
+    code, _, err = run("history", "--student", "127.0.0.1:1", "--timeout", 5)
+    assert code == 7
+    remedy = next(line for line in err.splitlines() if line.startswith("remedy"))
+    assert "check the address" in remedy
+    assert "last error" in err.partition("remedy")[0], "gRPC's own words, semicolons and all"
 
 
 def test_an_agent_is_not_started_in_another_role(run, config):

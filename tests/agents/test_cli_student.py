@@ -13,7 +13,7 @@ import time
 import pytest
 
 from m2kt_agents import cli
-from m2kt_agents.client import PeerClient
+from tests.certificates import authority_with
 from tests.simulator import DOMAIN, STUDENT, Town, adder
 
 
@@ -93,7 +93,8 @@ def test_a_student_that_declines_ends_with_exit_code_one(run, addresses, learnt)
     line = ("learn", "--student", addresses["student"], "--domain", DOMAIN)
     code, out, _ = run(*line, "--teacher", addresses["stranger"])
     assert code == 1
-    assert "UNKNOWN_KEY" in out
+    assert "rejected: UNKNOWN_KEY. I do not know the key that signed this." in out
+    assert "m2kt keys trust" in out
 
 
 def test_questions_are_answered_with_what_was_learnt(run, addresses, learnt):
@@ -113,6 +114,9 @@ def test_history_and_unlearning_move_between_states(run, addresses, learnt):
     _, out, _ = run("history", *student, "--limit", 1)
     assert states[0]["digest"][:15] in out
     assert states[1]["digest"][:15] not in out
+    [packet] = states[0]["skills"][DOMAIN]["lineage"]
+    assert f"    {DOMAIN} from packet {packet}\n" in out, "whole, to be copied"
+    assert f"    {DOMAIN} signed by {addresses['key']}\n" in out
 
     code, out, _ = run("unlearn", *student, "--key", addresses["key"], "--json")
     assert (code, json.loads(out)["moved"]) == (0, True)
@@ -120,22 +124,25 @@ def test_history_and_unlearning_move_between_states(run, addresses, learnt):
     assert "stays at" in out
 
 
-def test_an_agent_serves_until_it_is_told_to_stop(run, tmp_path):
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+def test_an_agent_serves_until_it_is_told_to_stop(run, tmp_path, tls):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
     config = tmp_path / "broker.toml"
-    config.write_text(f'name = "broker"\nrole = "broker"\nlisten = "{address}"\n')
-    seen: list[bool] = []
-
-    async def healthy() -> bool:
-        async with PeerClient(address) as peer:
-            return await peer.healthy(timeout_s=5)
+    text = f'name = "broker"\nrole = "broker"\nlisten = "{address}"\n'
+    if tls:
+        files = authority_with(tmp_path / "tls", "broker.test")
+        names = zip(("key", "certificate", "authority"), files, strict=True)
+        text += '[tls]\npeer_name = "broker.test"\n' + "".join(f'{n} = "{p}"\n' for n, p in names)
+    config.write_text(text)
+    seen: list[str] = []
 
     def tell() -> None:
         for _ in range(100):
             try:
-                seen.append(asyncio.run(healthy()))
+                cli.health(address, timeout=5.0, config=config)
+                seen.append("healthy")
                 break
             except Exception:
                 time.sleep(0.1)
@@ -145,8 +152,9 @@ def test_an_agent_serves_until_it_is_told_to_stop(run, tmp_path):
     thread.start()
     code, out, err = run("agent", "broker", "--config", config, "--json")
     thread.join()
-    assert seen == [True]
-    assert (code, json.loads(out)["address"]) == (0, address)
+    assert seen == ["healthy"]
+    assert out.endswith("serving\n")
+    assert (code, json.loads(out.removesuffix("serving\n"))["address"]) == (0, address)
     assert "drains" in err
 
 
