@@ -6,6 +6,7 @@ Does not own: sealing (teacher), the channel (channel).
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import final
 
@@ -92,9 +93,8 @@ async def _converse(call: Call, brought: Offer) -> Settlement:
     manifest = await brought.manifest(student, challenge.nonce)
     await _say(call, pb.OfferPacketRequest(manifest=cards.envelope_to_wire(manifest)))
     wanted = (await _hear(call, "wanted")).wanted
-    for chunk in brought.chunks(wanted.from_chunk):
-        await _say(call, pb.OfferPacketRequest(chunk=chunk_to_wire(chunk)))
-    await call.done_writing()
+    chunks = brought.chunks(wanted.from_chunk)
+    await _say_all(call, (pb.OfferPacketRequest(chunk=chunk_to_wire(chunk)) for chunk in chunks))
     events: list[Event] = []
     while (part := await _hear(call, "event", "settlement")).WhichOneof("part") == "event":
         events.append(verdicts.event_from_wire(part.event))
@@ -111,6 +111,33 @@ async def _say(call: Call, request: pb.OfferPacketRequest) -> None:
         await call.write(request)
     except asyncio.InvalidStateError:  # the student has hung up: reading tells why
         await _hear(call)
+
+
+async def _say_all(call: Call, requests: Iterable[pb.OfferPacketRequest]) -> None:
+    """Writes `requests` and nothing more; stops where the student hangs up: reading tells why.
+
+    grpcio puts INTERNAL in the place of the student's status if a write fails after that has
+    come (grpc/grpc#36066): a write that is under way then is cancelled before it can fail.
+    """
+
+    async def write() -> None:
+        with suppress(asyncio.InvalidStateError, aio.AioRpcError):
+            for request in requests:
+                await call.write(request)
+            await call.done_writing()
+
+    writing = asyncio.create_task(write())
+
+    def stop(_: object) -> None:
+        writing.cancel()
+
+    call.add_done_callback(stop)
+    try:
+        await asyncio.wait({writing})
+    finally:
+        writing.cancel()
+    if not writing.cancelled():
+        writing.result()
 
 
 async def _hear(call: Call, *wanted: str) -> pb.OfferPacketResponse:
