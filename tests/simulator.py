@@ -136,9 +136,9 @@ class Town:
         self._running.remove(agent)
         await agent.drain(grace_s)
 
-    async def serve(self, *services: Service) -> RunningServer:
+    async def serve(self, *services: Service, limits: Limits | None = None) -> RunningServer:
         """Serves anything else until the end."""
-        server = await serve(services, "127.0.0.1:0", limits=Limits())
+        server = await serve(services, "127.0.0.1:0", limits=limits or Limits())
         self._servers.append(server)
         return server
 

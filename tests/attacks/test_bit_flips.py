@@ -1,6 +1,7 @@
 """Threat: bytes are changed on the way, by chance or on purpose."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,8 @@ from m2kt.errors import M2KTError
 from m2kt.reasons import Reason
 from m2kt.wire.cards import envelope_from_bytes, envelope_to_bytes
 from m2kt.wire.chunks import Assembly
+from tests import siege as lies
+from tests.siege import Siege, over_grpc
 
 PACKET = sealed(tiny_packet(concepts=1, exemplars=1, width=2, traces=1), chunk_bytes=64)
 ENVELOPE = envelope_to_bytes(PACKET.envelope)
@@ -65,3 +68,24 @@ def test_a_flip_in_a_whole_payload_is_found(bit):
 def test_noise_is_no_envelope(noise):
     with pytest.raises(M2KTError):
         Student().admits(envelope_from_bytes(noise))
+
+
+@over_grpc
+@pytest.mark.parametrize("at", [0.3, 0.5, 1.0])
+async def test_over_grpc_a_flip_in_the_manifest_is_refused(siege: Siege, at):
+    await siege.refuses(Reason.BAD_SIGNATURE, spoil_envelope=partial(lies.flip_manifest, at=at))
+
+
+@over_grpc
+@pytest.mark.parametrize("at", [0.0, 0.5, 1.0])
+async def test_over_grpc_a_flip_in_the_signature_is_refused(siege: Siege, at):
+    await siege.refuses(Reason.BAD_SIGNATURE, spoil_envelope=partial(lies.flip_signature, at=at))
+
+
+@over_grpc
+@pytest.mark.parametrize("at", [0.0, 1.0])
+async def test_over_grpc_a_flip_in_any_chunk_is_refused(siege: Siege, at):
+    for index in range(len(siege.teacher().chunks())):
+        await siege.refuses(
+            Reason.CHUNK_MISMATCH, spoil_chunk=partial(lies.flip_chunk, index=index, at=at)
+        )

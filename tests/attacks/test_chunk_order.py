@@ -6,6 +6,8 @@ from sealing import Student, refused, sealed
 
 from m2kt.reasons import Reason
 from m2kt.wire.chunks import Assembly
+from m2kt_agents.parts import Chunk
+from tests.siege import Siege, over_grpc
 
 PACKET = sealed()
 CHUNKS = [bytes(chunk) for _, chunk in PACKET.chunks()]
@@ -77,3 +79,18 @@ def test_after_any_refusal_the_right_chunks_are_still_taken(assembly):
 def test_a_payload_that_is_cut_is_incomplete(length):
     with refused(Reason.INCOMPLETE):
         Student().receives(PACKET.envelope, PACKET.encoded.payload[:length])
+
+
+@over_grpc
+@pytest.mark.parametrize(
+    "lie",
+    [
+        lambda chunk: Chunk(chunk.index, chunk.data + b"\0" * 100),
+        lambda chunk: Chunk(chunk.index, chunk.data[:-1]),
+        lambda chunk: Chunk(chunk.index + 1, chunk.data),
+        lambda chunk: Chunk(max(0, chunk.index - 1), chunk.data),
+    ],
+    ids=["longer", "shorter", "left out", "twice"],
+)
+async def test_over_grpc_chunks_that_were_not_promised_are_refused(siege: Siege, lie):
+    await siege.refuses(Reason.CHUNK_MISMATCH, spoil_chunk=lie)

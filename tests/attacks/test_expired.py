@@ -1,5 +1,6 @@
 """Threat: an old packet is kept back and offered when its teacher has long thought better."""
 
+import time as clock
 from dataclasses import replace
 
 import pytest
@@ -8,6 +9,7 @@ from sealing import manifest_message as message_of
 
 from m2kt.reasons import Reason
 from m2kt.wire.chunks import seal
+from tests.siege import Siege, over_grpc
 
 
 @pytest.mark.parametrize("after_s", [5.0, 3600.0, 1e12])
@@ -29,3 +31,9 @@ def test_a_packet_with_an_impossible_expiry_is_refused(expires_at_s):
     forged.expires_at_s = expires_at_s
     with refused(Reason.MALFORMED):
         Student().admits(signed(forged))
+
+
+@over_grpc
+@pytest.mark.parametrize("ago_s", [70.0, 7200.0])
+async def test_over_grpc_an_expired_packet_is_refused(siege: Siege, ago_s):
+    await siege.refuses(Reason.EXPIRED, issued_at_s=clock.time() - ago_s, ttl_s=60.0)

@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from m2kt.reasons import Reason
+from tests import siege as lies
 from tests.screening import passed, refused, tiny_packet
+from tests.siege import Siege, over_grpc
 
 
 @pytest.mark.parametrize("shift", [0.05, 1.0])
@@ -61,3 +63,11 @@ def test_rounding_to_int8_is_no_offence_and_no_licence(seed):
     assert refused(replace(packet, exemplars=rounded, means=means)).reasons == (
         Reason.MEAN_MISMATCH,
     )
+
+
+@over_grpc
+async def test_over_grpc_a_shifted_concept_is_declined(siege: Siege):
+    packet = lies.worth_learning()
+    means = packet.means.clone()
+    means[3, 1] += 1
+    await siege.declines(replace(packet, means=means), Reason.MEAN_MISMATCH)

@@ -4,7 +4,9 @@ import pytest
 import torch
 
 from m2kt.reasons import Reason
+from tests import siege as lies
 from tests.screening import passed, refused, tiny_packet, with_vectors
+from tests.siege import Siege, over_grpc
 
 
 @pytest.mark.parametrize("factor", [0.0, 1e-3, 100.0, 1e30])
@@ -36,3 +38,12 @@ def test_vectors_that_float32_cannot_square_are_refused_even_if_all_are_alike(fa
 def test_the_scale_of_a_teacher_is_its_own_affair(factor):
     packet = tiny_packet()
     passed(with_vectors(packet, packet.exemplars * factor))
+
+
+@over_grpc
+@pytest.mark.parametrize("factor", [1e-3, 100.0])
+async def test_over_grpc_a_concept_out_of_all_proportion_is_declined(siege: Siege, factor):
+    packet = lies.worth_learning()
+    exemplars = packet.exemplars.clone()
+    exemplars[2] *= factor
+    await siege.declines(with_vectors(packet, exemplars), Reason.NORM_OUT_OF_RANGE)

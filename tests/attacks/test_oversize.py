@@ -1,5 +1,7 @@
 """Threat: more of anything than a student agreed to receive."""
 
+from dataclasses import replace
+
 import pytest
 from packets import tiny_packet
 from sealing import Student, encoded, limited, manifest_message, refused, sealed, signed, signer
@@ -10,6 +12,10 @@ from m2kt.signing import MAX_ENVELOPE_PAYLOAD_BYTES, sign_envelope
 from m2kt.wire.chunks import Assembly
 from m2kt.wire.manifest import MANIFEST_TYPE, WireLimits
 from m2kt.wire.packets import parse_packet
+from m2kt_agents.parts import Chunk
+from m2kt_agents.settings import Limits
+from tests import siege as lies
+from tests.siege import Siege, over_grpc
 
 LIMITS = WireLimits()
 
@@ -106,3 +112,24 @@ def test_a_million_empty_traces_are_refused_unread():
     authentic = Student().receives(signed(forged), payload)
     with refused(Reason.OVERSIZE):
         parse_packet(authentic)
+
+
+@over_grpc
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("payload_bytes", 2**50), ("chunk_bytes", 2**31), ("description_bytes", 2**40)],
+)
+async def test_over_grpc_a_manifest_that_promises_too_much_is_refused(siege: Siege, field, value):
+    await siege.refuses(Reason.OVERSIZE, edit=lambda manifest: replace(manifest, **{field: value}))
+
+
+@over_grpc
+async def test_over_grpc_more_digests_than_chunks_are_refused(siege: Siege):
+    await siege.refuses(Reason.MALFORMED, edit=lies.many_chunks)
+
+
+@over_grpc
+async def test_over_grpc_a_message_over_the_limit_is_refused_unread(siege: Siege):
+    teacher = siege.teacher(spoil_chunk=lambda chunk: Chunk(chunk.index, bytes(9 << 20)))
+    view = await siege.pulled(teacher, limits=Limits(message_bytes=64 << 20))
+    assert lies.reasons(view) == (Reason.OVERSIZE,)

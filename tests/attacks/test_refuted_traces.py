@@ -6,7 +6,9 @@ import pytest
 
 from m2kt.domain import Step, Trace
 from m2kt.reasons import Reason
+from tests import siege as lies
 from tests.screening import lying, passed, refused, tiny_packet
+from tests.siege import Siege, over_grpc
 
 
 def test_one_wrong_trace_is_refused():
@@ -60,3 +62,10 @@ def test_a_trace_about_a_concept_that_the_packet_lacks_is_refused():
     other = tiny_packet(operations="*", concepts=8)
     found = refused(replace(packet, traces=other.traces))
     assert found.reasons == (Reason.MALFORMED,)
+
+
+@over_grpc
+async def test_over_grpc_a_teacher_that_lies_once_is_declined(siege: Siege):
+    packet = lies.worth_learning()
+    told = (lying(packet.traces[0]), *packet.traces[1:])
+    await siege.declines(replace(packet, traces=told), Reason.TRACE_REFUTED)

@@ -10,6 +10,8 @@ from m2kt.signing import sign_envelope
 from m2kt.trust import load_trust, save_trust
 from m2kt.wire.chunks import seal
 from m2kt.wire.manifest import MANIFEST_TYPE
+from tests.siege import REVOKED as STOLEN
+from tests.siege import Siege, over_grpc
 
 REVOKED = trusting(signer(1), signer(2)).revoke(signer(1).key_id, "stolen")
 
@@ -31,3 +33,8 @@ def test_revocation_survives_a_restart(tmp_path):
     with refused(Reason.REVOKED_KEY):
         student.admits(sealed().envelope)
     assert student.admits(seal(encoded(), signer(2), replace(HEADER, sequence=2)).envelope)
+
+
+@over_grpc
+async def test_over_grpc_a_stolen_key_is_refused(siege: Siege):
+    await siege.refuses(Reason.REVOKED_KEY, agent=STOLEN, signer=siege.town.signer(STOLEN))

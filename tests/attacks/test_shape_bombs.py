@@ -1,11 +1,14 @@
 """Threat: a signed table claims shapes that would exhaust memory, or point outside the payload."""
 
 import tracemalloc
+from functools import partial
 
 import pytest
 from sealing import Student, manifest_message, refused, signed
 
 from m2kt.reasons import Reason
+from tests import siege as lies
+from tests.siege import Siege, over_grpc
 
 MEBIBYTE = 1 << 20
 LARGEST = 2**64 - 1
@@ -96,3 +99,21 @@ def test_room_that_is_not_described_is_refused():
     del message.tensors[-1]
     with refused(Reason.BAD_SHAPE):
         Student().admits(signed(message))
+
+
+@over_grpc
+@pytest.mark.parametrize(
+    ("lie", "reason"),
+    [
+        ({"shape": (2**62, 4)}, Reason.BAD_SHAPE),
+        ({"shape": (2**32, 2**32)}, Reason.BAD_SHAPE),
+        ({"shape": (2**20, 2**20), "bytes": 2**42}, Reason.BAD_SHAPE),
+        ({"shape": (0, LARGEST)}, Reason.BAD_SHAPE),
+        ({"offset": LARGEST - 63}, Reason.BAD_SHAPE),
+        ({"offset": 0}, Reason.BAD_SHAPE),
+        ({"shape": (1,) * 1000}, Reason.OVERSIZE),
+    ],
+    ids=str,
+)
+async def test_over_grpc_a_shape_bomb_is_refused(siege: Siege, lie, reason):
+    await siege.refuses(reason, edit=partial(lies.tensor, **lie))

@@ -10,6 +10,7 @@ from m2kt.reasons import Reason
 from m2kt.signing import sign_envelope, verify_envelope
 from m2kt.wire.cards import CARD_TYPE, RECEIPT_TYPE, read_card, verify_receipt
 from m2kt.wire.manifest import MANIFEST_TYPE
+from tests.siege import Siege, over_grpc
 
 TYPES = [MANIFEST_TYPE, RECEIPT_TYPE, CARD_TYPE]
 
@@ -43,3 +44,11 @@ def test_length_and_type_cannot_be_traded_against_each_other():
     shifted = replace(honest, payload_type="type 9 a", payload=b"payload")
     with refused(Reason.BAD_SIGNATURE):
         verify_envelope(shifted, trusting(), "type 9 a")
+
+
+@over_grpc
+@pytest.mark.parametrize("kind", [RECEIPT_TYPE, CARD_TYPE])
+async def test_over_grpc_a_manifest_under_another_type_is_refused(siege: Siege, kind):
+    await siege.refuses(
+        Reason.BAD_SIGNATURE, spoil_envelope=lambda envelope: replace(envelope, payload_type=kind)
+    )

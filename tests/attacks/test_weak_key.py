@@ -14,8 +14,9 @@ from packets import TEACHER
 from sealing import Student, refused, sealed
 
 from m2kt.reasons import Reason
-from m2kt.signing import Signature, pae
+from m2kt.signing import Envelope, Signature, pae
 from m2kt.trust import P, TrustStore, key_id_of
+from tests.siege import Siege, over_grpc
 
 IDENTITY = b"\x01" + bytes(31)
 MADE_UP = IDENTITY + bytes(32)
@@ -57,3 +58,12 @@ def test_a_packet_signed_with_a_weak_key_is_refused_as_such():
     )
     with refused(Reason.WEAK_KEY):
         Student().admits(forged)
+
+
+def made_up(envelope: Envelope) -> Envelope:
+    return replace(envelope, signatures=(Signature(key_id_of(IDENTITY), MADE_UP),))
+
+
+@over_grpc
+async def test_over_grpc_a_weak_key_is_refused(siege: Siege):
+    await siege.refuses(Reason.WEAK_KEY, spoil_envelope=made_up)

@@ -7,6 +7,7 @@ from sealing import EXPECTED, HEADER, NONCE, Student, encoded, refused, sealed, 
 
 from m2kt.reasons import Reason
 from m2kt.wire.chunks import seal
+from tests.siege import Siege, over_grpc
 
 
 @pytest.mark.parametrize("nonce", [b"", NONCE[:-1], NONCE + b"\0", NONCE[::-1]])
@@ -19,3 +20,9 @@ def test_a_packet_that_answers_another_request_is_refused(nonce):
 def test_the_answer_to_a_live_request_is_no_packet_at_rest():
     with refused(Reason.WRONG_NONCE):
         Student(expectations=replace(EXPECTED, nonce=b"")).admits(sealed().envelope)
+
+
+@over_grpc
+@pytest.mark.parametrize("nonce", [b"", b"x" * 32])
+async def test_over_grpc_a_packet_that_answers_another_request_is_refused(siege: Siege, nonce):
+    await siege.refuses(Reason.WRONG_NONCE, nonce=nonce)
