@@ -130,7 +130,7 @@ class StudentAgent:
             return head, False
         state = store.unlearnt(packets=packets, keys=keys, at_s=self._resources.clock())
         await asyncio.to_thread(store.advance, state, expected=head.digest)
-        self._transfers.roll_back(names)
+        self._transfers.roll_back()
         return state, True
 
     def history(self, limit: int) -> tuple[StudentState, ...]:

@@ -5,7 +5,8 @@
 The order of writes makes a crash harmless: packets are sealed before AUTHENTICATED is
 noted; the CAL and the receipt are kept before HEAD moves; HEAD moves before the end is
 noted. After a restart a transfer whose packets are sealed goes on, one whose state is in
-the history has been committed, and every other one ends.
+the history has been committed, or rolled back if a later state un-learnt it, and every
+other one ends.
 
 Owns: `Transfers`, the state machine.
 Does not own: how packets get here (fetching, intake), training (learner), records (ledger).
@@ -14,14 +15,13 @@ Does not own: how packets get here (fetching, intake), training (learner), recor
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, final
 
 from m2kt.digest import Digest
 from m2kt.errors import BusyError, M2KTError, TrustError
-from m2kt.history import Skill, StudentState
+from m2kt.history import Skill, StudentState, forgotten
 from m2kt.identity import PacketId, TransferId
 from m2kt.meter import DataMeter
 from m2kt.packet import AuthenticPayload
@@ -128,14 +128,13 @@ class Transfers:
                 self.carry_out(record.id, order, partial(self._again, record.packets))
             else:
                 self.refuse(record.id, order, Reason.INTERRUPTED, _LOST)
+        self.roll_back()
 
-    def roll_back(self, names: AbstractSet[str]) -> None:
-        """Notes that HEAD has left what these packets or keys had a part in."""
-        states = {state.transfer: state for state in self._resources.store.history()}
+    def roll_back(self) -> None:
+        """Notes which transfers un-learning has undone; a second time it changes nothing."""
+        undone = forgotten(self._resources.store.history())
         for record in self._resources.journal.transfers():
-            state = states.get(record.id)
-            skill = state.skills.get(record.domain) if state else None
-            if record.state is _S.COMMITTED and skill is not None and skill.touches(names):
+            if record.state is _S.COMMITTED and record.id in undone:
                 self._end(record.id, _S.ROLLED_BACK, "un-learnt")
 
     async def close(self) -> None:

@@ -3,7 +3,8 @@
 A state names the one before it as its parent, a rollback included, so the chain of
 parents tells all that ever happened. Free of torch.
 
-Owns: `Skill`, `StudentState`, and which state un-learning or going back leads to.
+Owns: `Skill`, `StudentState`, which state un-learning or going back leads to, and which
+transfers it has undone.
 Does not own: keeping them (store).
 """
 
@@ -177,3 +178,21 @@ def reverted(history: Sequence[StudentState], to: Digest, *, at_s: float) -> Stu
         note=f"back to {to}",
         skills=state.skills,
     )
+
+
+def forgotten(history: Sequence[StudentState]) -> frozenset[TransferId]:
+    """Transfers of which something was un-learnt after they had led to a state.
+
+    Args:
+        history: Every state, newest first.
+    """
+    found: set[TransferId] = set()
+    refused: set[str] = set()
+    for state, before in zip(history, (*history[1:], EMPTY), strict=True):
+        brought = [
+            skill for name, skill in state.skills.items() if before.skills.get(name) != skill
+        ]
+        if state.transfer is not None and any(skill.touches(refused) for skill in brought):
+            found.add(state.transfer)
+        refused.update(state.unlearnt)
+    return frozenset(found)

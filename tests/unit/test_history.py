@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from m2kt.digest import digest_of
 from m2kt.errors import NotFoundError, StoreError
-from m2kt.history import EMPTY, Skill, StudentState, decoded, reverted, unlearnt
-from m2kt.identity import KeyId, PacketId
+from m2kt.history import EMPTY, Skill, StudentState, decoded, forgotten, reverted, unlearnt
+from m2kt.identity import KeyId, PacketId, TransferId
 
 PACKETS = [PacketId(f"b3:{index}" + "0" * 63) for index in range(4)]
 KEYS = [KeyId(f"ed25519:{index}" + "0" * 63) for index in range(4)]
@@ -112,3 +112,40 @@ def test_nobody_goes_back_to_what_was_unlearnt():
 def test_a_state_cannot_hold_what_it_unlearns():
     with pytest.raises(StoreError, match="un-learnt"):
         replace(EMPTY, skills={"sort": skill(0)}, unlearnt=(PACKETS[0],))
+
+
+def taught(history, transfer, **skills):
+    """The history, newest first, after a transfer that brought these skills."""
+    before = history[0]
+    state = StudentState(
+        parent=before.digest,
+        transfer=TransferId(transfer),
+        at_s=float(len(history)),
+        note="",
+        skills={**before.skills, **skills},
+    )
+    return (state, *history)
+
+
+def test_a_transfer_is_forgotten_when_what_it_brought_is_unlearnt_and_no_other():
+    history = taught((EMPTY,), "sorting", sort=skill(0))
+    history = taught(history, "copying", copy=skill(1, 1))
+    assert forgotten(history) == frozenset()
+    without = unlearnt(history, packets=frozenset({PACKETS[0]}), at_s=9.0)
+    assert forgotten((without, *history)) == {"sorting"}
+
+
+def test_what_is_learnt_again_after_it_was_unlearnt_is_not_forgotten():
+    history = taught((EMPTY,), "first", sort=skill(0))
+    history = (unlearnt(history, keys=frozenset({KEYS[0]}), at_s=9.0), *history)
+    history = taught(history, "again", sort=skill(1))
+    assert forgotten(history) == {"first"}
+    history = (unlearnt(history, keys=frozenset({KEYS[0]}), at_s=10.0), *history)
+    assert forgotten(history) == {"first", "again"}
+
+
+def test_what_only_goes_back_forgets_nothing():
+    history = taught((EMPTY,), "first", sort=skill(0))
+    history = taught(history, "second", sort=skill(1))
+    back = reverted(history, history[1].digest, at_s=9.0)
+    assert forgotten((back, *history)) == frozenset()
