@@ -14,24 +14,14 @@ from typing import Any, Self
 
 import torch
 
+from m2kt.disk import LocalDisk
+from m2kt.history import EMPTY
 from m2kt.journal import Journal
-from m2kt.progress import TransferState
+from m2kt.progress import FINAL, TransferState
 from m2kt.store import Store
+from m2kt.wire.chunks import Assembly
 from m2kt_agents.launching import start_agent
 from m2kt_agents.settings import settings_from
-
-POINTS = (
-    "OFFERED",
-    "SEALED",
-    "AUTHENTICATED",
-    "SCREENED",
-    "ALIGNING",
-    "VERIFYING",
-    "SIGNED",
-    "PUBLISHED",
-    "COMMITTED",
-)
-"""OFFERED, the states, and between them: packet sealed, receipt signed, HEAD moved."""
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["tests.mortal", "m2kt_agents.learner", "m2kt_agents.student"])
@@ -42,31 +32,55 @@ def die() -> None:
 
 
 def after(kind: type, method: str, condition: Callable[..., bool]) -> None:
-    """Lets this process die as soon as `kind.method` has returned and `condition` holds."""
+    """Lets this process die as soon as `kind.method` has returned and `condition` holds.
+
+    The condition is asked with the result, then with what the method was called with.
+    """
     original = getattr(kind, method)
 
     def fatal(self: Any, *args: Any, **named: Any) -> Any:
         result = original(self, *args, **named)
-        if condition(result, named):
+        if condition(result, *args, **named):
             die()
         return result
 
     setattr(kind, method, fatal)
 
 
+def of_head(path: Path) -> bool:
+    """Whether a file is HEAD, or about to become it, and names another state than the first."""
+    return path.name.startswith("HEAD") and path.read_text() != EMPTY.digest
+
+
+def of_state(path: Path) -> bool:
+    """Whether a file is a state, and another than the first."""
+    return path.parent.name == "states" and path.stem != EMPTY.digest.removeprefix("b3:")
+
+
+POINTS: Mapping[str, tuple[type, str, Callable[..., bool]]] = {
+    "OFFERED": (Journal, "begin", lambda *_, **__: True),
+    "a chunk has come": (Assembly, "add", lambda *_: True),
+    "the packet is sealed": (Store, "put_packet", lambda *_: True),
+    "the packet is noted as seen": (Journal, "admit", lambda *_: True),
+    "a step was trained": (Journal, "record", lambda event, *_, **__: "step" in event.figures),
+    "the CAL is kept": (Store, "put_cal", lambda *_: True),
+    "the receipt is signed": (Journal, "record", lambda *_, outcome=None, **__: bool(outcome)),
+    "the new state is kept": (LocalDisk, "rename", lambda _, __, target: of_state(target)),
+    "the new HEAD is written": (LocalDisk, "write", lambda _, path, __: of_head(path)),
+    "HEAD has moved": (LocalDisk, "rename", lambda _, __, target: of_head(target)),
+    "HEAD is known to have moved": (Store, "advance", lambda *_, **__: True),
+    "the end is being noted": (Journal, "_append", lambda event, *_: event.state in FINAL),
+}
+"""OFFERED, and what lies between the states: the method whose return is fatal, and when."""
+
+
 def doom(point: str) -> None:
-    """Chooses where this process dies."""
-    if point == "OFFERED":
-        after(Journal, "begin", lambda result, named: True)
-    elif point == "SEALED":
-        after(Store, "put_packet", lambda result, named: True)
-    elif point == "SIGNED":
-        after(Journal, "record", lambda result, named: named.get("outcome") is not None)
-    elif point == "PUBLISHED":
-        after(Store, "advance", lambda result, named: True)
+    """Chooses where this process dies: at a point of `POINTS`, or once it has noted a state."""
+    if point in POINTS:
+        after(*POINTS[point])
     elif point:
         state = TransferState(point)
-        after(Journal, "record", lambda event, named: event.state is state)
+        after(Journal, "record", lambda event, *_, **__: event.state is state)
 
 
 def live(folder: Path, table: Mapping[str, Any], point: str, pipe: Connection) -> None:

@@ -48,7 +48,14 @@ def test_length_and_type_cannot_be_traded_against_each_other():
 
 @over_grpc
 @pytest.mark.parametrize("kind", [RECEIPT_TYPE, CARD_TYPE])
-async def test_over_grpc_a_manifest_under_another_type_is_refused(siege: Siege, kind):
+async def test_over_grpc_a_manifest_signed_or_labelled_as_something_else_is_refused(
+    siege: Siege, kind
+):
+    key = siege.teacher().signer
+    await siege.refuses(
+        Reason.BAD_SIGNATURE,
+        spoil_envelope=lambda envelope: sign_envelope(kind, envelope.payload, key),
+    )
     await siege.refuses(
         Reason.BAD_SIGNATURE, spoil_envelope=lambda envelope: replace(envelope, payload_type=kind)
     )
