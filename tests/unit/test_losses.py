@@ -3,6 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from m2kt.cal import CALConfig, ConceptAlignmentLayer, Share
 from m2kt.losses import (
     LossParts,
     LossWeights,
@@ -12,6 +13,13 @@ from m2kt.losses import (
     structure_loss,
     structure_loss_l1,
 )
+
+
+def projecting(kind: str) -> ConceptAlignmentLayer:
+    """A layer that projects five concepts of width 6 to width 8, in double precision."""
+    shares = [Share(rows(5, 6, 5), torch.arange(5), torch.ones(5))]
+    config = CALConfig(projection=kind, projection_width=7)
+    return ConceptAlignmentLayer(config, rows(5, 8, 6), shares, seed=0).double()
 
 
 def rows(count: int, width: int, seed: int) -> torch.Tensor:
@@ -51,6 +59,42 @@ def test_the_gradient_of_safety_is_that_of_finite_differences():
     assert torch.autograd.gradcheck(penalty, (values,))
     penalty(values).backward()
     assert float(values.grad.abs().max()) > 0
+
+
+@pytest.mark.parametrize("kind", ["linear", "mlp", "low_rank"])
+def test_the_gradient_of_safety_reaches_every_parameter_of_phi_and_no_other(kind):
+    layer, directions = projecting(kind), rows(2, 8, 3).double()
+    safety_loss(layer.values(), directions, margin=0.1, sharpness=10.0).backward()
+    reached = {name for name, p in layer.named_parameters() if p.grad is not None and p.grad.any()}
+    assert reached == {name for name, _ in layer.named_parameters() if name.startswith("phi.")}
+
+
+@pytest.mark.parametrize("kind", ["linear", "mlp", "low_rank"])
+def test_the_gradient_of_safety_in_theta_is_that_of_finite_differences(kind):
+    layer, directions, step = projecting(kind), rows(2, 8, 3).double(), 1e-6
+
+    def penalty() -> torch.Tensor:
+        return safety_loss(layer.values(), directions, margin=0.1, sharpness=10.0)
+
+    penalty().backward()
+    for parameter in layer.phi.parameters():
+        along = parameter.grad / parameter.grad.norm()
+        with torch.no_grad():
+            parameter += step * along
+            above = penalty()
+            parameter -= 2 * step * along
+            below = penalty()
+            parameter += step * along
+        slope = float((above - below) / (2 * step))
+        assert slope == pytest.approx(float(parameter.grad.norm()), rel=1e-4)
+        assert slope > 0
+
+
+def test_the_papers_form_of_safety_would_have_no_gradient_in_theta():
+    # Eq. 17 penalises c_k, which the student receives and cannot change.
+    layer = projecting("mlp")
+    penalty = safety_loss(layer.means_0, rows(2, 6, 3).double(), margin=0.1, sharpness=10.0)
+    assert not penalty.requires_grad
 
 
 def test_descending_safety_turns_concepts_away_from_what_is_unsafe():
