@@ -73,7 +73,7 @@ class Limits:
         fetch_s: Seconds that fetching one packet may take.
         payload_bytes: Longest payload that a student accepts.
         waiting: Transfers that may wait; more are refused.
-        quorum: Authentic packets without which a transfer of several teachers ends.
+        quorum: Authentic packets of different content without which a transfer ends.
         packet_life_s: Seconds for which a teacher's manifest is valid.
     """
 

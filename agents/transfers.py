@@ -63,6 +63,11 @@ class Gathered:
     payloads: tuple[AuthenticPayload, ...]
     refusals: tuple[Refusal, ...] = ()
 
+    @property
+    def contents(self) -> int:
+        """How many different contents came: a copy is no second opinion."""
+        return len({payload.content_digest for payload in self.payloads})
+
 
 Gather = Callable[[TransferId], Awaitable[Gathered]]
 Deliver = Callable[[TransferId, LearnOrder], Awaitable[None]]
@@ -176,7 +181,7 @@ class Transfers:
             line = f"{refusal.source}: {refusal.reason}: {refusal.detail}"
             self._ledger.tell(course.transfer, Progress(line))
         course.payloads = gathered.payloads
-        if len(gathered.payloads) < self._resources.limits.quorum:
+        if gathered.contents < self._resources.limits.quorum:
             self._decline(course, _too_few(gathered, self._resources.limits.quorum))
             return
         self.authenticated(course.transfer, gathered.payloads)
@@ -285,5 +290,6 @@ def _too_few(gathered: Gathered, quorum: int) -> Rejected:
     reasons = dict.fromkeys(refusal.reason for refusal in gathered.refusals)
     telling = tuple(reason for reason in reasons if reason not in UNDECIDED)
     details = tuple(f"{refusal.source}: {refusal.detail}" for refusal in gathered.refusals)
-    missing = f"expected {quorum} authentic packets, found {len(gathered.payloads)}; ask me again"
+    found = f"found {gathered.contents} of different content"
+    missing = f"expected {quorum} authentic packets, {found}; ask me again"
     return Rejected(telling or tuple(reasons) or (Reason.NOT_FOUND,), (*details, missing))

@@ -52,6 +52,7 @@ def combine(packets: Sequence[ScreenedPacket], rules: CombineRules) -> Lesson:
     """Makes one lesson; the same packets give the same lesson in any order of arrival.
 
     Packets with equal content count once, whoever signed them: a copy is no second opinion.
+    Its id is kept all the same, so that un-learning finds the content under every id.
     Of traces that answer one question differently, the one that most packets give remains;
     on a tie, none does.
 
@@ -63,6 +64,8 @@ def combine(packets: Sequence[ScreenedPacket], rules: CombineRules) -> Lesson:
     by_id = sorted(packets, key=lambda packet: packet.authentic.packet_id, reverse=True)
     unique = {packet.authentic.content_digest: packet for packet in by_id}
     chosen = tuple(unique[digest] for digest in sorted(unique))
+    kept = {packet.authentic.packet_id for packet in chosen}
+    copies = {packet.authentic.packet_id for packet in packets} - kept
     names = sorted({packet.packet.provenance.domain for packet in chosen})
     if len(names) != 1:
         raise PacketError(
@@ -78,6 +81,7 @@ def combine(packets: Sequence[ScreenedPacket], rules: CombineRules) -> Lesson:
         traces=tuple(traces),
         maps=tuple(traces.values()),
         strategy=rules.strategy,
+        copies=tuple(sorted(copies)),
     )
 
 

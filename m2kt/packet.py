@@ -224,6 +224,7 @@ class Lesson:
     Attributes:
         domain: Name of the domain.
         packets: What it was made of, in an order that does not depend on arrival.
+        copies: Ids of packets that came too, each with the content of one of `packets`.
         concepts: The union of their concepts.
         traces: Their traces, duplicates removed.
         maps: For each trace, for each step, {lesson concept: weight}.
@@ -236,8 +237,9 @@ class Lesson:
     traces: tuple[Trace, ...]
     maps: tuple[tuple[dict[int, float], ...], ...]
     strategy: str
+    copies: tuple[PacketId, ...] = ()
 
     @property
     def lineage(self) -> tuple[PacketId, ...]:
-        """Ids of the packets that went in."""
-        return tuple(packet.authentic.packet_id for packet in self.packets)
+        """Ids of the packets whose content went in, under every id that it came by."""
+        return (*(packet.authentic.packet_id for packet in self.packets), *self.copies)

@@ -54,6 +54,17 @@ def test_of_copies_under_several_ids_the_same_one_stays_in_any_order():
     assert len(lessons[0].packets) == 1
 
 
+def test_a_lesson_names_every_id_under_which_its_content_came():
+    one, two = named("a"), named("b", seed=1)
+    signed_again = PacketId(digest_of(b"signed again"))
+    copy = ScreenedPacket(replace(one.authentic, packet_id=signed_again), one.rules)
+    lesson = combine([one, two, copy, copy], CombineRules())
+    ids = {one.authentic.packet_id, two.authentic.packet_id, signed_again}
+    assert set(lesson.lineage) == ids
+    assert len(lesson.lineage) == len(ids)
+    assert len(lesson.packets) == 2
+
+
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_a_lesson_holds_the_union_and_says_who_taught_what(strategy):
     packets = [named(f"p{seed}", seed=seed, concepts=60, traces=seed) for seed in range(3)]
