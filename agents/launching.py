@@ -8,6 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import final
 
@@ -16,6 +17,7 @@ from m2kt.disk import disk_errors
 from m2kt.identity import AgentCard, Role
 from m2kt.journal import Journal
 from m2kt.registry import RegistryLimits
+from m2kt.signing import Envelope
 from m2kt.wire import cards
 
 from .broker import BrokerAgent, BrokerResources, broker_service
@@ -55,12 +57,16 @@ class RunningAgent:
         self._server = server
         self._close = close
 
-    def join(self, credentials: Credentials, card: Callable[[], AgentCard]) -> None:
+    def join(self, credentials: Credentials, card: Callable[[], AgentCard], clock: Clock) -> None:
         """Registers at the broker that the settings name, if they name one."""
+
+        def signed() -> Envelope:
+            return cards.sign_card(replace(card(), issued_at_s=clock()), credentials.signer)
+
         if self._settings.broker:
             self.membership = Membership(
                 self._settings.broker,
-                lambda: cards.sign_card(card(), credentials.signer),
+                signed,
                 lease_s=self._settings.limits.lease_s,
                 tls=self._settings.tls,
             )
@@ -146,7 +152,7 @@ async def _start_teacher(settings: Settings, make_host: MakeHost, clock: Clock) 
     server = await _served(settings, teacher_service(agent))
     running = RunningAgent(settings, server, agent, agent.close)
     agent.address = running.address
-    running.join(resources.credentials, lambda: agent.card)
+    running.join(resources.credentials, lambda: agent.card, clock)
     return running
 
 
@@ -173,7 +179,7 @@ async def _start_student(settings: Settings, make_host: MakeHost, clock: Clock) 
     running = RunningAgent(settings, server, agent, agent.close)
     agent.address = running.address
     agent.recover()
-    running.join(resources.credentials, lambda: agent.card)
+    running.join(resources.credentials, lambda: agent.card, clock)
     return running
 
 

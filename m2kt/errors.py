@@ -92,13 +92,13 @@ class BadSignatureError(TrustError):
 
 
 class StalePacketError(TrustError):
-    """The packet has expired."""
+    """The packet has expired, or the card was followed by a newer one."""
 
     reason = Reason.EXPIRED
 
 
 class FuturePacketError(TrustError):
-    """The packet was issued later than the clock allows."""
+    """The packet or card was issued later than the clock allows."""
 
     reason = Reason.NOT_YET_VALID
 

@@ -4,6 +4,7 @@ Owns: names and their patterns, `AgentCard`, `ModelCard`. Free of torch.
 Does not own: keys as cryptographic objects (signing).
 """
 
+import math
 import re
 from dataclasses import dataclass
 from enum import StrEnum
@@ -87,6 +88,7 @@ class AgentCard:
         domains: What it teaches, or can be examined on.
         model: Its model, if it has one.
         software: Name and version of its software.
+        issued_at_s: Unix time, seconds, on its clock, when it signed the card; 0 if never.
     """
 
     agent: AgentId
@@ -97,9 +99,14 @@ class AgentCard:
     domains: tuple[str, ...]
     model: ModelCard | None
     software: str
+    issued_at_s: float = 0.0
 
     def __post_init__(self) -> None:
         agent_id(self.agent)
+        if not 0 <= self.issued_at_s < math.inf:
+            raise PacketError(
+                f"expected a card with a time of issue of at least 0, found {self.issued_at_s}"
+            )
         if not KEY_ID_PATTERN.fullmatch(self.key_id):
             raise PacketError(
                 f"expected a key id 'ed25519:' + 64 hex characters, found {self.key_id[:80]!r}"

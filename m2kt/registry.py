@@ -14,7 +14,14 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, final
 
-from m2kt.errors import BusyError, NotFoundError, OversizeError, RequestError
+from m2kt.errors import (
+    BusyError,
+    FuturePacketError,
+    NotFoundError,
+    OversizeError,
+    RequestError,
+    StalePacketError,
+)
 from m2kt.identity import BROADCAST, AgentCard, AgentId, PacketId, Role
 
 GONE_PER_AGENT: Final = 4
@@ -33,6 +40,7 @@ class RegistryLimits:
         total_bytes: Payloads together.
         lease_s: Longest lease, in seconds.
         keep_s: Longest time that a packet is kept, in seconds.
+        skew_s: How far an agent's clock may be ahead when it signs its card, in seconds.
     """
 
     agents: int = 4096
@@ -42,6 +50,7 @@ class RegistryLimits:
     total_bytes: int = 8 << 30
     lease_s: float = 300.0
     keep_s: float = 7 * 24 * 3600.0
+    skew_s: float = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +142,7 @@ class Registry:
         self._leases: dict[AgentId, Lease] = {}
         self._packets: dict[PacketId, KeptPacket] = {}
         self._news: dict[AgentId, RegistryNews] = {}
+        self._newest: dict[AgentId, AgentCard] = {}  # of everybody in the news
         self._revision = 0
 
     @property
@@ -147,6 +157,9 @@ class Registry:
     ) -> Lease:
         """Makes an agent known. Registering again with the same key replaces the card.
 
+        A card that was followed by a newer one is refused, also when the agent has gone
+        since, as long as it is remembered (see `news_after`).
+
         Args:
             card: Who it is; its signature was checked.
             sealed_card: The card as it was signed.
@@ -155,6 +168,7 @@ class Registry:
 
         Raises:
             RequestError: no lease is asked for, or the name belongs to another key.
+            TrustError: a newer card of the agent is known, or the card is from the future.
             BusyError: there is no room.
         """
         self._expire(now_s)
@@ -166,6 +180,7 @@ class Registry:
                 f"expected {card.agent} with key {known.card.key_id}, found {card.key_id}; choose"
                 " another name, or wait until the lease of that agent has run out"
             )
+        self._require_newest(card, now_s)
         if known is None and len(self._leases) >= self._limits.agents:
             raise BusyError(
                 f"expected fewer than {self._limits.agents} agents, found as many; try again later"
@@ -179,7 +194,8 @@ class Registry:
             expires_at_s=now_s + granted_s,
         )
         self._leases[card.agent] = lease
-        if known is None or known.card != card:
+        self._newest[card.agent] = card
+        if known is None or replace(known.card, issued_at_s=card.issued_at_s) != card:
             self._tell(card.agent, RegistryChange.REGISTERED, sealed_card)
         return lease
 
@@ -215,6 +231,21 @@ class Registry:
         found = (news for news in self._news.values() if news.revision > revision)
         return tuple(sorted(found, key=lambda news: news.revision))
 
+    def _require_newest(self, card: AgentCard, now_s: float) -> None:
+        ahead_s, newest = card.issued_at_s - now_s, self._newest.get(card.agent)
+        if ahead_s > self._limits.skew_s:
+            raise FuturePacketError(
+                f"expected a card signed by now, found one signed {ahead_s:.0f} s from now; set"
+                f" both clocks right (they may differ by {self._limits.skew_s:.0f} s)"
+            )
+        same_key = newest is not None and newest.key_id == card.key_id
+        if newest is not None and same_key and card.issued_at_s < newest.issued_at_s:
+            raise StalePacketError(
+                f"expected no card of {card.agent} older than the one signed at"
+                f" {newest.issued_at_s:.3f}, found one signed at {card.issued_at_s:.3f}; sign a"
+                " new one, or set the agent's clock right"
+            )
+
     def _tell(self, agent: AgentId, change: RegistryChange, sealed_card: bytes = b"") -> None:
         self._revision += 1
         self._news.pop(agent, None)
@@ -223,7 +254,7 @@ class Registry:
         )
         gone = [name for name in self._news if name not in self._leases]
         for name in gone[: max(0, len(gone) - GONE_PER_AGENT * self._limits.agents)]:
-            del self._news[name]
+            del self._news[name], self._newest[name]
 
     def _expire(self, now_s: float) -> None:
         for agent, lease in sorted(self._leases.items(), key=lambda item: item[1].expires_at_s):

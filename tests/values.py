@@ -86,4 +86,5 @@ def cards(draw: st.DrawFn, keys: st.SearchStrategy[Ed25519Signer] | None = None)
         domains=draw(lists),
         model=draw(st.none() | models),
         software=draw(texts),
+        issued_at_s=draw(st.floats(0, 1e12)),
     )

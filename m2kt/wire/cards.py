@@ -142,6 +142,7 @@ def card_to_wire(card: AgentCard) -> agent_pb2.AgentCard:
         domains=card.domains,
         model=None if card.model is None else model_to_wire(card.model),
         software=card.software,
+        issued_at_s=card.issued_at_s,
     )
 
 
@@ -165,6 +166,7 @@ def card_from_wire(message: agent_pb2.AgentCard) -> AgentCard:
         domains=tuple(message.domains),
         model=model_from_wire(message.model) if message.HasField("model") else None,
         software=message.software,
+        issued_at_s=message.issued_at_s,
     )
 
 

@@ -47,6 +47,9 @@ def test_a_card_of_a_well_named_agent_stands():
         ({"agent": AgentId("No")}, "agent id"),
         ({"key_id": KeyId("rsa:00")}, "key id"),
         ({"public_key": bytes(31)}, "found 31"),
+        ({"issued_at_s": -1.0}, "time of issue"),
+        ({"issued_at_s": float("nan")}, "time of issue"),
+        ({"issued_at_s": float("inf")}, "time of issue"),
     ],
 )
 def test_a_card_with_a_malformed_field_is_refused(changes, message):

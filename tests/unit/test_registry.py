@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from m2kt.digest import digest_of
-from m2kt.errors import BusyError, NotFoundError, OversizeError, RequestError
+from m2kt.errors import (
+    BusyError,
+    FuturePacketError,
+    NotFoundError,
+    OversizeError,
+    RequestError,
+    StalePacketError,
+)
 from m2kt.identity import BROADCAST, AgentCard, AgentId, KeyId, PacketId, Role
 from m2kt.registry import (
     KeptPacket,
@@ -108,6 +115,50 @@ def test_a_name_belongs_to_its_key_while_the_lease_holds():
     assert other.id != first.id
 
 
+def signed_at(issued_at_s: float, key: str = "0") -> AgentCard:
+    return replace(card("a", key=key), address=f"127.0.0.1:{issued_at_s}", issued_at_s=issued_at_s)
+
+
+def test_no_card_takes_the_place_of_a_newer_one():
+    registry = empty()
+    registry.register(signed_at(5.0), b"5", lease_s=10.0, now_s=6.0)
+    registry.register(signed_at(7.0), b"7", lease_s=10.0, now_s=7.0)
+    registry.register(signed_at(7.0), b"7", lease_s=10.0, now_s=8.0)
+    with pytest.raises(StalePacketError, match=r"signed at 7\.000"):
+        registry.register(signed_at(5.0), b"5", lease_s=10.0, now_s=8.0)
+    with pytest.raises(StalePacketError):
+        registry.register(card("a"), b"never", lease_s=10.0, now_s=8.0)
+    [lease] = registry.find("sort", Role.TEACHER, now_s=8.0)
+    assert lease.sealed_card == b"7"
+    assert registry.revision == 2
+
+
+def test_an_old_card_is_refused_after_its_agent_has_gone_too():
+    registry = empty()
+    registry.register(signed_at(5.0), b"5", lease_s=10.0, now_s=6.0)
+    assert there(registry, 100.0) == []
+    with pytest.raises(StalePacketError):
+        registry.register(signed_at(4.0), b"4", lease_s=10.0, now_s=100.0)
+    assert there(registry, 100.0) == []
+    registry.register(signed_at(1.0, key="1"), b"other", lease_s=10.0, now_s=101.0)
+    assert there(registry, 102.0) == ["a"], "another key has a time of its own"
+
+
+def test_a_card_that_differs_in_its_time_alone_is_no_news():
+    registry = empty()
+    registry.register(replace(card("a"), issued_at_s=5.0), b"5", lease_s=10.0, now_s=6.0)
+    registry.register(replace(card("a"), issued_at_s=7.0), b"7", lease_s=10.0, now_s=7.0)
+    assert registry.revision == 1
+    assert registry.find("sort", Role.TEACHER, now_s=8.0)[0].sealed_card == b"7"
+
+
+def test_a_card_from_the_future_is_refused_so_that_it_cannot_lock_its_agent_out():
+    registry = empty()
+    with pytest.raises(FuturePacketError, match="clocks"):
+        registry.register(signed_at(1000.0), b"", lease_s=10.0, now_s=100.0)
+    registry.register(signed_at(400.0), b"", lease_s=10.0, now_s=100.0)
+
+
 def test_there_is_room_again_when_somebody_has_gone():
     registry = empty()
     for name in "abc":
@@ -137,6 +188,7 @@ def test_of_those_who_went_only_so_many_are_remembered():
     for number in range(20):
         registry.register(card(f"a{number}"), b"", lease_s=1.0, now_s=float(number * 2))
         assert len(registry.news_after(0, now_s=number * 2 + 0.5)) == min(number + 1, 13)
+        assert len(registry._newest) == min(number + 1, 13), "what is remembered is bounded"
     gone = [news.agent for news in registry.news_after(0, now_s=100.0)]
     assert gone == [f"a{number}" for number in range(8, 20)]
 

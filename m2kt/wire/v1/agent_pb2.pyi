@@ -63,6 +63,7 @@ class AgentCard(_message.Message):
     DOMAINS_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
     SOFTWARE_FIELD_NUMBER: _builtins.int
+    ISSUED_AT_S_FIELD_NUMBER: _builtins.int
     agent: _builtins.str
     """Its name: 1 to 64 characters a-z 0-9 . _ -"""
     role: Global___Role.ValueType
@@ -75,6 +76,10 @@ class AgentCard(_message.Message):
     """The 32 bytes of its Ed25519 public key."""
     software: _builtins.str
     """Name and version of its software."""
+    issued_at_s: _builtins.float
+    """Unix time, seconds, on the agent's clock, at which it signed the card; 0 if it
+    does not say. A broker takes no earlier card in the place of a later one.
+    """
     @_builtins.property
     def domains(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What it teaches, or can be examined on."""
@@ -94,10 +99,11 @@ class AgentCard(_message.Message):
         domains: _abc.Iterable[_builtins.str] | None = ...,
         model: Global___ModelCard | None = ...,
         software: _builtins.str = ...,
+        issued_at_s: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "agent", b"agent", "domains", b"domains", "key_id", b"key_id", "model", b"model", "public_key", b"public_key", "role", b"role", "software", b"software"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "agent", b"agent", "domains", b"domains", "issued_at_s", b"issued_at_s", "key_id", b"key_id", "model", b"model", "public_key", b"public_key", "role", b"role", "software", b"software"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
