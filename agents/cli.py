@@ -1,10 +1,11 @@
 """`m2kt`, the command line: what a person starts.
 
-Every command takes `--json` and then writes exactly one JSON document to stdout; all
-that is news goes to stderr. Exit codes stand in `agents/README.md`.
+Every command takes `--json` and then writes exactly one JSON document to stdout (`bench`
+to a file); all that is news goes to stderr. Exit codes stand in `agents/README.md`.
 
 Owns: the table of commands, and what becomes of errors.
-Does not own: the commands themselves (cli_agent, cli_keys, cli_packet, cli_student, cli_zoo).
+Does not own: the commands themselves (cli_agent, cli_bench, cli_keys, cli_packet,
+cli_student, cli_zoo).
 """
 
 import asyncio
@@ -18,7 +19,7 @@ import typer
 from m2kt import __version__, domains
 from m2kt.errors import M2KTError
 
-from . import cli_agent, cli_keys, cli_packet, cli_student, cli_zoo, console
+from . import cli_agent, cli_bench, cli_keys, cli_packet, cli_student, cli_zoo, console
 from .client import PeerClient
 
 app = typer.Typer(
@@ -37,6 +38,7 @@ app.command()(cli_student.unlearn)
 app.add_typer(cli_keys.app, name="keys")
 app.add_typer(cli_packet.app, name="packet")
 app.add_typer(cli_zoo.app, name="zoo")
+app.add_typer(cli_bench.app, name="bench")
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 
