@@ -8,7 +8,6 @@ Does not own: what a candidate learnt from it (verify).
 """
 
 import fnmatch
-import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -19,6 +18,7 @@ from torch import Tensor
 from m2kt.domain import Domain
 from m2kt.errors import PacketError, RequestError
 from m2kt.packet import AuthenticPacket, KnowledgePacket, ScreenedPacket
+from m2kt.phrases import Phrase, folded
 from m2kt.reasons import Reason
 from m2kt.tensors import rounding_of_mean
 from m2kt.verdict import Rejected
@@ -48,8 +48,8 @@ class ScreenRules:
         check_traces: Whether traces are worked out again with the domain's own facts.
         max_refuted_share: Share of traces that may be wrong.
         denied_concepts: Patterns of concept ids, such as `arith.*/0*`.
-        denied_phrases: Phrases that no text of the packet may contain; letter case, spacing,
-            invisible characters and compatible Unicode forms make no difference.
+        denied_phrases: Phrases that no text of the packet may contain, in whatever dress; what
+            makes no difference, and what does, stands in `phrases`.
         max_findings: Findings reported for each rule.
     """
 
@@ -69,7 +69,7 @@ class ScreenRules:
             )
         if not 0 <= self.max_refuted_share <= 1:
             raise RequestError(f"expected a share from 0 to 1, found {self.max_refuted_share}")
-        if not all(_folded(phrase) for phrase in self.denied_phrases):
+        if not all(folded(phrase) for phrase in self.denied_phrases):
             raise RequestError("expected phrases with visible characters, found one without")
 
 
@@ -282,7 +282,7 @@ def denied_concepts(
     names |= {step.concept for trace in content.traces for step in trace.steps}
     for name in sorted(names):
         for pattern in rules.denied_concepts:
-            if fnmatch.fnmatchcase(_folded(name), _folded(pattern)):
+            if fnmatch.fnmatchcase(folded(name), folded(pattern)):
                 yield (Reason.DENIED_CONCEPT, f"expected no concept like {pattern!r}, found {name}")
 
 
@@ -291,19 +291,11 @@ def denied_phrases(
 ) -> Iterator[Finding]:
     """No text of the packet contains a denied phrase."""
     del domain
-    phrases = [_folded(phrase) for phrase in rules.denied_phrases]
-    for text in _texts(packet.packet) if phrases else ():
-        folded = _folded(text)
+    phrases = [Phrase(phrase) for phrase in rules.denied_phrases]
+    for text in map(folded, _texts(packet.packet) if phrases else ()):
         for phrase in phrases:
-            if phrase in folded:
-                yield (Reason.DENIED_PHRASE, f"expected no text with {phrase!r}, found one")
-
-
-def _folded(text: str) -> str:
-    """Without differences of case, compatible forms, spacing and invisible characters."""
-    plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    visible = "".join(sign for sign in plain if unicodedata.category(sign) != "Cf")
-    return " ".join(visible.split())
+            if phrase.within(text):
+                yield (Reason.DENIED_PHRASE, f"expected no text with {phrase.text!r}, found one")
 
 
 def _texts(content: KnowledgePacket) -> Iterator[str]:

@@ -1,4 +1,5 @@
 """Threat: a good teacher of something that this student must not learn."""
+# ruff: noqa: RUF001  # look-alikes are the point
 
 from dataclasses import replace
 
@@ -36,6 +37,12 @@ def test_other_concepts_pass():
         "\uff4e\uff45\uff52\uff56\uff45 agent",  # full-width letters
         "ner\u200bve ag\u00adent",  # zero-width space, soft hyphen
         "nerve\tagent\n",
+        "nеrvе аgеnt",  # Cyrillic e and a
+        "NЕRVЕ АGЕΝТ",  # capitals that are Cyrillic and Greek
+        "n\u00e9rve ag\u00ebnt",  # accents
+        "n\u0337e\u0338r\u0336v\u0335e\u0334 agent",  # struck through
+        "ner\u3164ve ag\u2800ent",  # letters that show as nothing
+        "ner\x00ve agent",
     ],
 )
 def test_a_denied_phrase_is_found_in_any_dress(text):
