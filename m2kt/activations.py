@@ -5,7 +5,8 @@ l receives, hidden state L what the last layer of L hands on. Hooks are global
 state, so every hook here lives in a `with` and is gone when the `with` ends.
 
 Owns: finding the decoder layers of any Hugging Face causal LM, `record`, `rewrite`,
-`states_at` (run the lower layers only) and `resume` (run the upper layers only).
+`states_at` (run the lower layers only), `resume` (run the upper layers only), `remember`
+and `resume_at` (run the upper layers at single places of texts that they have seen).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -14,8 +15,10 @@ from dataclasses import dataclass, field
 from typing import Any, final
 
 import torch
-from jaxtyping import Float
+import torch.nn.functional as F  # noqa: N812
+from jaxtyping import Float, Int
 from torch import Tensor, nn
+from transformers import DynamicCache
 
 from m2kt.errors import CompatibilityError
 from m2kt.tensors import Hidden, TokenIds
@@ -107,8 +110,10 @@ class _EnoughError(Exception):
         self.states = states
 
 
-def states_at(model: nn.Module, ids: TokenIds, *, layer: int) -> Hidden:
-    """Hidden state `layer` of `ids`, without running the layers above it."""
+def states_at(
+    model: nn.Module, ids: TokenIds, *, layer: int, positions: TokenIds | None = None
+) -> Hidden:
+    """Hidden state `layer` of `ids`, without running the layers above it; `resume` tells more."""
     modules = decoder_layers(model)
     _check_number(layer, len(modules))
 
@@ -117,7 +122,7 @@ def states_at(model: nn.Module, ids: TokenIds, *, layer: int) -> Hidden:
 
     handle = _on_state(modules, layer, stop)
     try:
-        decoder(model)(input_ids=ids, use_cache=False)
+        decoder(model)(input_ids=ids, position_ids=positions, use_cache=False)
     except _EnoughError as enough:
         return enough.states
     finally:
@@ -125,11 +130,28 @@ def states_at(model: nn.Module, ids: TokenIds, *, layer: int) -> Hidden:
     raise CompatibilityError(f"expected hidden state {layer} to be reached, and it was not")
 
 
-def resume(model: nn.Module, ids: TokenIds, states: Hidden, *, layer: int) -> Hidden:
+def resume(
+    model: nn.Module,
+    ids: TokenIds,
+    states: Hidden,
+    *,
+    layer: int,
+    positions: TokenIds | None = None,
+) -> Hidden:
     """Final hidden states of `ids` (after the last norm), from hidden state `layer` on.
 
-    The layers below `layer` do not run; `ids` still give positions and masks.
+    The layers below `layer` do not run; `ids` still give positions and masks. Several texts
+    may stand in one row of `ids`, if `positions` starts at 0 with each: none sees another.
     """
+    with _from(model, layer, states):
+        output = decoder(model)(input_ids=ids, position_ids=positions, use_cache=False)
+    final_states: Tensor = output.last_hidden_state
+    return final_states
+
+
+@contextmanager
+def _from(model: nn.Module, layer: int, states: Hidden) -> Iterator[None]:
+    """Inside the `with` a forward pass begins with hidden state `layer`, which is `states`."""
     modules = decoder_layers(model)
     _check_number(layer, len(modules) - 1)
     originals = list(modules)
@@ -141,19 +163,83 @@ def resume(model: nn.Module, ids: TokenIds, states: Hidden, *, layer: int) -> Hi
     try:
         for index in range(layer):
             modules[index] = _Passed(originals[index])
-        output = decoder(model)(input_ids=ids, use_cache=False)
+        yield
     finally:
         handle.remove()
         for index in range(layer):
             modules[index] = originals[index]
-    final_states: Tensor = output.last_hidden_state
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Remembered:
+    """What a frozen model keeps of B texts of at most T tokens.
+
+    Attributes:
+        ids: The texts, padded on the right, Int [B, T].
+        states: Their hidden state `layer`, Float [B, T, H].
+        layer: Which hidden state that is.
+        past: For each layer from `layer` on, keys and values, Float [B, heads, T, width].
+    """
+
+    ids: TokenIds
+    states: Hidden
+    layer: int
+    past: tuple[tuple[Tensor, Tensor], ...]
+
+
+@torch.no_grad()
+def remember(model: nn.Module, ids: TokenIds, *, layer: int) -> Remembered:
+    """Reads texts once, so that `resume_at` need not read them again."""
+    with record(model, layers=[layer]) as recording:
+        output = decoder(model)(input_ids=ids, use_cache=True)
+    cache = output.past_key_values.layers[layer:]
+    past = tuple((part.keys, part.values) for part in cache)
+    return Remembered(ids, recording.states[layer], layer, past)
+
+
+def resume_at(
+    model: nn.Module,
+    seen: Remembered,
+    rows: Int[Tensor, "N"],
+    columns: Int[Tensor, "N"],
+    states: Float[Tensor, "N H"],
+) -> Float[Tensor, "N H"]:
+    """Final hidden states at N places of texts, if hidden state `layer` there were `states`.
+
+    A place is worked on alone: one token through the layers from `layer` on, which remember
+    what stood before it. What `states` would change at later places is nobody's concern.
+    """
+    cache, length = DynamicCache(), seen.ids.shape[1]
+    unread = states.new_zeros(1, 1, 1, 1).expand(len(rows), 1, length, 1)
+    for number in range(seen.layer):
+        cache.update(unread, unread, number)  # layers that do not run: their length counts
+    for number, (keys, values) in enumerate(seen.past, seen.layer):
+        cache.update(keys[rows], values[rows], number)
+    before = torch.arange(length, device=rows.device) < columns[:, None]
+    with _from(model, seen.layer, states[:, None]):
+        output = decoder(model)(
+            input_ids=seen.ids[rows, columns][:, None],
+            attention_mask=torch.cat([before, before.new_ones(len(rows), 1)], dim=1).long(),
+            position_ids=columns[:, None],
+            past_key_values=cache,
+            use_cache=True,
+        )
+    final_states: Tensor = output.last_hidden_state[:, 0]
     return final_states
 
 
-def logits_of(model: nn.Module, states: Float[Tensor, "N H"]) -> Float[Tensor, "N V"]:
-    """Logits over the whole vocabulary, from final hidden states."""
+def logits_of(
+    model: nn.Module, states: Float[Tensor, "N H"], tokens: Int[Tensor, "S"] | None = None
+) -> Float[Tensor, "N V"]:
+    """Logits from final hidden states, over the whole vocabulary or over `tokens` alone."""
     head: nn.Module = model.get_output_embeddings()  # type: ignore[operator]
-    logits: Tensor = head(states)
+    if tokens is None:
+        logits: Tensor = head(states)
+    else:
+        weight: Tensor = head.weight  # type: ignore[assignment]
+        bias: Tensor | None = getattr(head, "bias", None)
+        logits = F.linear(states, weight[tokens], None if bias is None else bias[tokens])
     cap = getattr(model.config, "final_logit_softcapping", None)
     return torch.tanh(logits / cap) * cap if cap else logits
 

@@ -1,11 +1,12 @@
 """The student's lesson (Algorithm 2, training): only the CAL learns, the model stays frozen.
 
-Phase A, read-out: phi and the gate alone learn to make the frozen student emit a concept's
-state symbol when phi(c_k) is injected where its result is due. Supervised by the facts that
-some trace shows; afterwards every concept of C is read out, those in no trace included.
+Phase A, on the frozen student: the memory is told where each concept is due (addressing);
+then phi and the gate learn to make the student emit a concept's state symbol when phi(c_k)
+is injected there. Supervised by the facts that some trace shows; afterwards every concept of
+C is read out, those in no trace included.
 
 Phase B, rehearsal: the whole CAL learns on the teacher's traces and on as many problems of
-the public grammar that the student composes from what it read.
+the public grammar that the student composes from what it read, until they go right.
 
 No label, no logit, no call to a teacher. Source: `SCIENCE.md` section 2.
 
@@ -20,15 +21,22 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from m2kt.addressing import address, concept_keys
 from m2kt.cal import CALConfig, ConceptAlignmentLayer, Share, attached
 from m2kt.domain import Grammar
+from m2kt.drills import DrillPlan, drill
 from m2kt.errors import AlignmentError
-from m2kt.lessonplan import Practice, Workbook, known_results
+from m2kt.lessonplan import Deck, Exercise, Practice, Workbook, known_results
 from m2kt.losses import LossParts, LossWeights, reasoning_loss, safety_loss, structure_loss
 from m2kt.meter import DataMeter
 from m2kt.packet import Lesson
 from m2kt.progress import Progress, Report, TransferState
+from m2kt.schedule import Schedule
 from m2kt.student import Candidate, Student
+from m2kt.tensors import mean_by
+
+VOCABULARY_TEXTS = 64
+"""Own problems that help to settle which tokens matter."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,13 +46,15 @@ class AlignConfig:
     Attributes:
         cal: Shape of the CAL.
         weights: alpha, beta, gamma, lambda.
+        contexts: Places at which a concept is practised in phase A.
         readout_steps: Steps of phase A.
-        readout_batch: Texts in a batch of phase A.
-        steps: Steps of phase B.
+        readout_batch: Places in a batch of phase A.
+        steps: Steps of phase B at most.
         batch: Teacher's traces in a batch of phase B, and as many own problems.
-        learning_rate: Peak of AdamW, after `warmup` steps, falling linearly to 2 %.
-        warmup: Steps.
-        key_contexts: Texts over which a concept's key is averaged.
+        learning_rate: Peak of AdamW.
+        warmup: Steps until the peak.
+        descent: Steps from the peak to 2 %, at the end.
+        enough: Share of own problems that go right, from which on the descent begins.
         unsafe_phrases: The projected concepts are kept away from the student's own states here.
         unsafe_margin: Cosine with such a state from which on it is penalised.
         report_every: Steps between two reports.
@@ -53,13 +63,15 @@ class AlignConfig:
 
     cal: CALConfig = field(default_factory=CALConfig)
     weights: LossWeights = field(default_factory=LossWeights)
-    readout_steps: int = 80
-    readout_batch: int = 24
+    contexts: int = 4
+    readout_steps: int = 60
+    readout_batch: int = 32
     steps: int = 200
     batch: int = 12
     learning_rate: float = 2e-3
     warmup: int = 20
-    key_contexts: int = 4
+    descent: int = 30
+    enough: float = 0.95
     unsafe_phrases: tuple[str, ...] = ()
     unsafe_margin: float = 0.3
     report_every: int = 10
@@ -103,7 +115,14 @@ class _Alignment:
         self.rng = random.Random(config.seed)
         self.book = Workbook(self.model, grammar, lesson, config.cal)
         self.results = known_results(lesson)
-        keys = self.book.keys(self.rng, config.key_contexts)
+        self.drills = drill(
+            self.model,
+            grammar,
+            [concept.spec for concept in lesson.concepts],
+            DrillPlan(layer=self.book.memory, contexts=config.contexts),
+            self.rng,
+        )
+        keys = concept_keys(self.drills, len(lesson.concepts))
         shares = [
             Share(packet.packet.means[rows], slots, weights)
             for packet, (rows, slots, weights) in zip(lesson.packets, _rows(lesson), strict=True)
@@ -118,23 +137,36 @@ class _Alignment:
         """Both phases; what was measured on the way, by name."""
         started = time.monotonic()
         self.report(Progress("phase A: reading concepts out", {}, TransferState.ALIGNING))
+        left = address(self.cal, self.drills)
         self.read_out()
-        read, figures = self.book.read(self.cal, self.results)
+        read, figures = self.read()
         middle = time.monotonic()
-        self.report(Progress("phase B: rehearsing", figures))
+        self.report(Progress("phase B: rehearsing", figures | {"loss_address": left}))
         with attached(self.model, self.cal) as adapters:
-            self.rehearse(read, adapters)
-        seconds = {"readout_s": middle - started, "rehearsal_s": time.monotonic() - middle}
-        return figures | seconds
+            steps = self.rehearse(read, adapters)
+        return figures | {
+            "loss_address": left,
+            "readout_s": middle - started,
+            "rehearsal_s": time.monotonic() - middle,
+            "steps": float(steps),
+        }
 
     def read_out(self) -> None:
         """Phase A. L_geo is the read-out: the target is the move that leads to the symbol."""
         trained = [self.cal.gate, *self.cal.phi.parameters()]
         optimizer = torch.optim.AdamW(trained, lr=self.config.learning_rate, weight_decay=0.05)
+        wanted = self.book.wanted(self.results).to(self.model.device)[self.drills.concepts]
+        shown = (wanted >= 0).nonzero()[:, 0]
+        if not len(shown):
+            raise AlignmentError(
+                "expected traces that show the result of some concept of the packet, found none;"
+                " ask the teacher for traces"
+            )
+        generator = torch.Generator().manual_seed(self.config.seed)
         for step in range(self.config.readout_steps):
-            practice = self.book.drills(self.rng, self.config.readout_batch, self.results)
-            logits = self.book.symbol_logits(practice, self.cal)
-            geometry = reasoning_loss(logits, practice.symbols)
+            drawn = torch.randint(len(shown), (self.config.readout_batch,), generator=generator)
+            chosen = shown[drawn.to(shown.device)]
+            geometry = reasoning_loss(self.symbol_logits(chosen), wanted[chosen])
             nothing = geometry.new_zeros(())
             parts = LossParts(
                 geometry=geometry,
@@ -144,29 +176,61 @@ class _Alignment:
             )
             self.descend(parts, optimizer, trained, step=step, phase=0.0)
 
-    def rehearse(self, read: Mapping[str, str], adapters: Sequence[nn.Parameter]) -> None:
-        """Phase B. Half of every batch is the teacher's, half the student's own."""
+    def symbol_logits(self, chosen: Tensor) -> Tensor:
+        """Logits over the state symbols at `chosen` drills, with the concept injected there."""
+        values = self.cal.gate * self.cal.values()[self.drills.concepts[chosen]]
+        return self.drills.symbol_logits(chosen, values, self.book.symbol_ids)
+
+    @torch.no_grad()
+    def read(self) -> tuple[dict[str, str], dict[str, float]]:
+        """Every concept's symbol: as shown, else as read out of C; and how sure reading is."""
+        every = torch.arange(len(self.drills.concepts), device=self.model.device)
+        said = torch.cat([self.symbol_logits(part).log_softmax(-1) for part in every.split(256)])
+        chances = mean_by(self.drills.concepts, said, len(self.book.index)).softmax(dim=-1)
+        best = chances.argmax(dim=-1).tolist()
+        symbols = self.book.grammar.symbols
+        read = {name: symbols[k] for name, k in zip(self.book.index, best, strict=True)}
+        shown = {name: its for name, its in self.results.items() if name in read}
+        agree = [read[name] == symbol for name, symbol in shown.items()]
+        figures = {
+            "readout_agreement": sum(agree) / max(1, len(agree)),
+            "readout_confidence": float(chances.max(dim=-1).values.mean()),
+            "concepts_shown": float(len(agree)),
+            "concepts_read": float(len(read)),
+        }
+        return read | shown, figures
+
+    def rehearse(self, read: Mapping[str, str], adapters: Sequence[nn.Parameter]) -> int:
+        """Phase B. Half of every batch is the teacher's, half the student's own. Steps taken."""
         config = self.config
         trained = [*self.cal.parameters(), *adapters]
         optimizer = torch.optim.AdamW(trained, lr=config.learning_rate, weight_decay=0.01)
-        lessons = self.book.lessons()
-        order: list[int] = []
-        for step in range(config.steps):
-            rate = min(1.0, (step + 1) / config.warmup) * max(0.02, 1 - step / config.steps)
+        schedule = Schedule(
+            most=config.steps,
+            warmup=config.warmup,
+            descent=config.descent,
+            enough=config.enough,
+        )
+        deck = Deck(self.rng, self.book.lessons())
+        self.book.settle_vocabulary([*deck.items, *self.compose(read, VOCABULARY_TEXTS)])
+        step = 0
+        while step < schedule.ends:
             for group in optimizer.param_groups:
-                group["lr"] = config.learning_rate * rate
-            if len(order) < config.batch:
-                order = self.rng.sample(range(len(lessons)), len(lessons)) + order
-            chosen = [lessons[order.pop()] for _ in range(min(config.batch, len(order)))]
-            own = self.book.compose(self.rng, config.batch, read)
-            self.practised += len(own)
-            practice = self.book.join([*chosen, *own])
-            parts = self.practise(practice)
-            self.descend(parts, optimizer, trained, step=step, phase=1.0)
+                group["lr"] = config.learning_rate * schedule.rate(step)
+            practice = self.book.join([*deck.draw(config.batch), *self.compose(read, config.batch)])
+            logits = self.book.logits(practice)
+            schedule.saw(step, practice.right(logits, last=config.batch))
+            self.descend(self.losses(practice, logits), optimizer, trained, step=step, phase=1.0)
+            step += 1
+        return step
 
-    def practise(self, practice: Practice) -> LossParts:
+    def compose(self, read: Mapping[str, str], count: int) -> list[Exercise]:
+        """Own problems."""
+        self.practised += count
+        return self.book.compose(self.rng, count, read)
+
+    def losses(self, practice: Practice, logits: Tensor) -> LossParts:
         """The four terms on one batch."""
-        logits = self.book.logits(practice)
         attention = self.cal.attention
         if attention is None:
             raise AlignmentError("expected the memory to be read in training, and it was not")

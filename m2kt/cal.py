@@ -1,6 +1,6 @@
 """The Concept Alignment Layer (CAL): the only thing in a student that is trained.
 
-    keys    s_k   the student's own state at concept k's prompt (frozen)
+    keys    s_k   the student's own normalised state where concept k's result is due (frozen)
     values  v_k = sum over teachers of share * phi(RMSNorm(c_k)), one phi a packet
     attend  a   = softmax over K and a null slot of exp(tau) * 2 * cos(W_q RMSNorm(h), W_k s_k)
     inject  h  <- h + g * sum_k a_k v_k            at one layer, two thirds up
@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from m2kt.activations import rewrite
 from m2kt.errors import CompatibilityError
 from m2kt.language_model import LanguageModel
-from m2kt.tensors import Attention, ConceptKeys, ConceptMeans, ConceptValues, Hidden
+from m2kt.tensors import Attention, ConceptKeys, ConceptMeans, ConceptValues, Hidden, Scalar
 
 Projection = Literal["linear", "mlp", "low_rank"]
 
@@ -54,7 +54,7 @@ class CALConfig:
 
     projection: Projection = "mlp"
     projection_width: int = 256
-    key_rank: int = 64
+    key_rank: int = 32
     memory_depth: float = 2 / 3
     prefix_depth: float = 8 / 30
     adapter_rank: int = 8
@@ -119,7 +119,7 @@ class ConceptAlignmentLayer(nn.Module):
         super().__init__()
         width = keys.shape[1]
         self.config, self.seed = config, seed
-        self.register_buffer("keys", F.rms_norm(keys.float(), (width,)))
+        self.register_buffer("keys", keys.float())
         self.phi = nn.ModuleList()
         for number, share in enumerate(shares):
             inner, width_in = config.projection_width, share.means.shape[1]
@@ -147,14 +147,28 @@ class ConceptAlignmentLayer(nn.Module):
             total = total.index_add(0, getattr(self, f"slots_{number}"), part)
         return total
 
+    @property
+    def sharpness(self) -> Scalar:
+        """The factor on cosines."""
+        return self.tau.exp() * 2
+
+    def cosines(self, states: Float[Tensor, "*B H"]) -> Float[Tensor, "*B K"]:
+        """How well each concept fits each state."""
+        middle = self.keys.mean(dim=0)
+        queries = F.rms_norm(states.float(), states.shape[-1:]) - middle
+        addresses = F.normalize(self.key(self.keys - middle), dim=-1)
+        return F.normalize(self.query(queries), dim=-1) @ addresses.T
+
+    def scores(self, cosines: Float[Tensor, "*B K"]) -> Float[Tensor, "*B K+1"]:
+        """Logits of the attention, the null slot last."""
+        null = self.null.expand(*cosines.shape[:-1], 1)
+        return torch.cat([cosines * self.sharpness, null], dim=-1)
+
     def forward(self, states: Hidden) -> Hidden:
         """Reads the memory at every position and adds what it finds."""
         if not self.reading:
             return states
-        query = F.normalize(self.query(F.rms_norm(states.float(), states.shape[-1:])), dim=-1)
-        scores = query @ F.normalize(self.key(self.keys), dim=-1).T * self.tau.exp() * 2
-        null = self.null.expand(*scores.shape[:-1], 1)
-        self.attention = torch.cat([scores, null], dim=-1).softmax(dim=-1)[..., :-1]
+        self.attention = self.scores(self.cosines(states)).softmax(dim=-1)[..., :-1]
         return states + (self.gate * (self.attention @ self.values())).to(states.dtype)
 
     def tensors(self) -> dict[str, Tensor]:

@@ -51,7 +51,7 @@ class ExtractConfig:
     reveal: float = 1.0
     traces_per_level: int = 60
     map_width: int = 8
-    map_sharpness: float = 20.0
+    map_sharpness: float = 200.0
     seed: int = 0
     licence: str = "Apache-2.0"
     genre: str = "symbolic"

@@ -6,8 +6,8 @@ Dimension key, used in every annotation of this library:
     H width of the student (dS)                      N trace steps     J kept per map
     B batch             T tokens                     V vocabulary      S state symbols
 
-Owns: the aliases, raw little-endian bytes of a tensor, what rounding to travel may do to
-a mean, the digest of a state dict.
+Owns: the aliases, means by group, raw little-endian bytes of a tensor, what rounding to
+travel may do to a mean, the digest of a state dict.
 Does not own: where tensors lie in a payload (wire).
 """
 
@@ -31,6 +31,14 @@ ConceptKeys = Float[Tensor, "K H"]
 ConceptValues = Float[Tensor, "K H"]
 Attention = Float[Tensor, "B T K"]
 TokenIds = Int[Tensor, "B T"]
+
+
+def mean_by(
+    groups: Int[Tensor, "N"], rows: Float[Tensor, "N W"], count: int
+) -> Float[Tensor, "G W"]:
+    """Mean of the rows of each of `count` groups; every group has at least one row."""
+    sums = rows.new_zeros(count, rows.shape[1]).index_add(0, groups, rows)
+    return sums / torch.bincount(groups, minlength=count)[:, None]
 
 
 class Dtype(StrEnum):

@@ -7,7 +7,9 @@ from m2kt.activations import (
     decoder_layers,
     logits_of,
     record,
+    remember,
     resume,
+    resume_at,
     rewrite,
     states_at,
 )
@@ -97,3 +99,32 @@ def test_a_model_without_decoder_layers_is_refused():
         decoder_layers(torch.nn.Linear(2, 2))
     with pytest.raises(CompatibilityError, match="decoder inside"):
         decoder(torch.nn.Linear(2, 2))
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
+def test_texts_side_by_side_in_a_row_do_not_see_each_other(family):
+    model = small(family)
+    side_by_side = IDS.reshape(1, 10)
+    positions = torch.tensor([[0, 1, 2, 3, 4, 0, 1, 2, 3, 4]])
+    states = states_at(model, side_by_side, layer=1, positions=positions)
+    packed = resume(model, side_by_side, states, layer=1, positions=positions)
+    whole = decoder(model)(input_ids=IDS).last_hidden_state
+    assert torch.allclose(packed.reshape(2, 5, -1), whole, atol=1e-5)
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
+@pytest.mark.parametrize("layer", [0, 1, 2])
+def test_a_place_is_resumed_with_what_stood_before_it(family, layer):
+    model = small(family)
+    seen = remember(model, IDS, layer=layer)
+    rows, columns = torch.tensor([0, 1, 1]), torch.tensor([4, 0, 2])
+    found = resume_at(model, seen, rows, columns, seen.states[rows, columns])
+    whole = decoder(model)(input_ids=IDS).last_hidden_state
+    assert torch.allclose(found, whole[rows, columns], atol=1e-5)
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
+def test_logits_of_some_tokens_are_those_of_all(family):
+    model, tokens = small(family), torch.tensor([3, 1])
+    states = states_at(model, IDS, layer=3)[0]
+    assert torch.allclose(logits_of(model, states, tokens), logits_of(model, states)[:, tokens])

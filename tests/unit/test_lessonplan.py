@@ -1,8 +1,9 @@
 import random
 
 import torch
+import torch.nn.functional as F  # noqa: N812
 
-from m2kt.lessonplan import Workbook, known_results
+from m2kt.lessonplan import Deck, Workbook, known_results
 from tests.lessons import SMALL_CAL, lesson, model, multiplication
 
 
@@ -35,14 +36,40 @@ def test_own_problems_use_only_what_was_read():
         assert names <= set(results)
 
 
-def test_drills_ask_for_shown_concepts_only():
+def test_every_text_is_packed_whole_and_alone():
     book = workbook()
-    batch = book.drills(random.Random(0), 8, {"arith.mod7/2*3": "6"})
-    assert set(batch.concepts.tolist()) == {book.index["arith.mod7/2*3"]}
-    assert set(batch.symbols.tolist()) == {6}
+    exercises = book.lessons()[:20]
+    batch = book.join(exercises)
+    tokens = sum(len(exercise.row.ids) for exercise in exercises)
+    assert tokens <= batch.ids.numel() < 1.5 * tokens
+    alone = torch.cat([book.logits(book.join([exercise])) for exercise in exercises])
+    assert torch.allclose(book.logits(batch), alone, atol=1e-3)
 
 
-def test_a_key_is_a_mean_over_contexts():
-    keys = workbook().keys(random.Random(0), 4)
-    assert keys.shape == (49, 128)
-    assert not torch.allclose(keys, workbook().keys(random.Random(0), 1))
+def test_the_settled_vocabulary_holds_every_target_and_what_the_student_would_say():
+    book = workbook()
+    exercises = book.lessons()
+    whole = book.join(exercises[:5])
+    said = book.logits(whole).argmax(dim=-1)
+    book.settle_vocabulary(exercises)
+    batch = book.join(exercises[:5])
+    assert torch.equal(book.tokens[batch.targets], whole.targets)
+    assert torch.equal(book.tokens[book.logits(batch).argmax(dim=-1)], said)
+
+
+def test_an_exercise_is_right_if_all_of_it_is():
+    book = workbook()
+    batch = book.join(book.lessons()[:4])
+    logits = F.one_hot(batch.targets, book.model.model.config.vocab_size).float()
+    assert batch.right(logits, last=4) == 1.0
+    logits[0] = -logits[0]
+    assert batch.right(logits, last=4) == 0.75
+    assert batch.right(logits, last=2) == 1.0
+
+
+def test_a_deck_deals_every_card_before_any_comes_again():
+    book = workbook()
+    deck = Deck(random.Random(0), book.lessons()[:6])
+    dealt = [card for _ in range(4) for card in deck.draw(3)]
+    assert all(dealt.count(card) == 2 for card in deck.items)
+    assert len(deck.draw(99)) == 6

@@ -13,6 +13,7 @@ from m2kt.tensors import (
     bytes_of,
     digest_state,
     dtype_of,
+    mean_by,
     tensor_from_bytes,
 )
 
@@ -76,3 +77,9 @@ def test_one_bit_changes_the_digest():
     before = digest_state({"a": tensor})
     tensor[3] = torch.nextafter(tensor[3], torch.tensor(2.0))
     assert digest_state({"a": tensor}) != before
+
+
+def test_means_are_taken_group_by_group():
+    rows = torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 0.0]])
+    means = mean_by(torch.tensor([1, 0, 1]), rows, 2)
+    assert torch.equal(means, torch.tensor([[3.0, 4.0], [3.0, 1.0]]))

@@ -1,0 +1,183 @@
+"""Drills: texts in which concepts' results are due, read once by the frozen student.
+
+Everything that is learnt before the student itself adapts, how a concept is read out and
+where it is due, is learnt on these places. The student's layers below the memory run once
+for each text, those above it for one token at each visit.
+
+Owns: `drill`, `Drills`. Does not own: what is learnt on them (align, addressing).
+"""
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from m2kt.activations import Remembered, logits_of, remember, resume_at
+from m2kt.domain import ConceptSpec, Grammar
+from m2kt.language_model import LanguageModel
+
+READ_BATCH = 64
+"""Texts that are read in one go."""
+
+Text = tuple[tuple[int, ...], dict[int, int]]
+"""Token ids, and for the places at which a result is due the concept that it is of."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Drills:
+    """N places where one of K concepts is due, in texts with random intermediate results.
+
+    Attributes:
+        model: The frozen student.
+        seen: The texts as it remembers them.
+        rows: Text of each place, Int [N].
+        columns: Its token there, Int [N].
+        concepts: Which concept is due, Int [N].
+        elsewhere: Hidden states at places where nothing is due, Float [N', H].
+    """
+
+    model: LanguageModel
+    seen: Remembered
+    rows: Int[Tensor, "N"]
+    columns: Int[Tensor, "N"]
+    concepts: Int[Tensor, "N"]
+    elsewhere: Float[Tensor, "M H"]
+
+    @property
+    def states(self) -> Float[Tensor, "N H"]:
+        """Hidden state at each place, as the frozen student has it."""
+        return self.seen.states[self.rows, self.columns]
+
+    def symbol_logits(
+        self,
+        chosen: Int[Tensor, "B"],
+        injected: Float[Tensor, "B H"],
+        symbols: Int[Tensor, "S"],
+    ) -> Float[Tensor, "B S"]:
+        """Logits of the tokens `symbols` at `chosen` places, with a vector added there."""
+        rows, columns = self.rows[chosen], self.columns[chosen]
+        states = self.seen.states[rows, columns]
+        states = states + injected.to(states.dtype)
+        final = resume_at(self.model.model, self.seen, rows, columns, states)
+        return logits_of(self.model.model, final, symbols).float()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrillPlan:
+    """What to prepare.
+
+    Attributes:
+        layer: Hidden state at which places are worked on.
+        contexts: Places for each concept; problems decide, so some get fewer.
+    """
+
+    layer: int
+    contexts: int
+
+
+def drill(
+    model: LanguageModel,
+    grammar: Grammar,
+    concepts: Sequence[ConceptSpec],
+    plan: DrillPlan,
+    rng: random.Random,
+) -> Drills:
+    """Draws texts until each concept is due at about `contexts` places, and reads them.
+
+    Args:
+        model: The frozen student.
+        grammar: Poses the problems; facts are not asked for, results are drawn.
+        concepts: Those that matter; one that no problem leads to gets its own prompt.
+        plan: How many places, and where they are worked on.
+        rng: Draws problems and results.
+    """
+    index = {spec.id: number for number, spec in enumerate(concepts)}
+    texts = _texts(model, grammar, index, plan.contexts, rng)
+    missing = set(range(len(concepts))) - {k for _, due in texts for k in due.values()}
+    for number in sorted(missing):
+        ids = tuple(model.encode(concepts[number].prompt))
+        texts.append((ids, {len(ids) - 1: number}))
+    texts.sort(key=lambda text: len(text[0]))
+    places = [
+        (row, column, concept)
+        for row, (_, due) in enumerate(texts)
+        for column, concept in due.items()
+    ]
+    rows, columns, wanted = torch.tensor(places, device=model.device).T
+    seen = _read(model, [ids for ids, _ in texts], plan.layer)
+    other_rows, other_columns = _elsewhere(texts, rng).to(model.device).T
+    return Drills(
+        model=model,
+        seen=seen,
+        rows=rows,
+        columns=columns,
+        concepts=wanted,
+        elsewhere=seen.states[other_rows, other_columns],
+    )
+
+
+def _elsewhere(texts: Sequence[Text], rng: random.Random) -> Int[Tensor, "M 2"]:
+    """One place of each text at which nothing is due: row and column."""
+    found = []
+    for row, (ids, due) in enumerate(texts):
+        free = [column for column in range(len(ids)) if column not in due]
+        if free:
+            found.append((row, rng.choice(free)))
+    return torch.tensor(found)
+
+
+def _texts(
+    model: LanguageModel,
+    grammar: Grammar,
+    index: Mapping[str, int],
+    contexts: int,
+    rng: random.Random,
+) -> list[Text]:
+    """Worked problems with random results, each with a place that is still wanted."""
+    wanted = dict.fromkeys(index.values(), contexts)
+    texts: list[Text] = []
+    for _ in range(4 * contexts * len(index)):
+        question = grammar.question(rng, rng.choice(grammar.levels))
+        trace = grammar.work(question.text, lambda _: rng.choice(grammar.symbols))
+        known = [index.get(step.concept) for step in trace.steps]
+        if not any(wanted.get(number, 0) for number in known if number is not None):
+            continue
+        row = model.encode_trace(trace)
+        due = {at: k for at, k in zip(row.due, known, strict=True) if k is not None}
+        for number in due.values():
+            wanted[number] = max(0, wanted[number] - 1)
+        texts.append((row.ids, due))
+        if not any(wanted.values()):
+            break
+    return texts
+
+
+def _read(model: LanguageModel, texts: Sequence[tuple[int, ...]], layer: int) -> Remembered:
+    """All texts as one batch; they are sorted by length and read in small ones."""
+    parts = [
+        remember(model.model, model.padded(texts[at : at + READ_BATCH]), layer=layer)
+        for at in range(0, len(texts), READ_BATCH)
+    ]
+    length = max(part.ids.shape[1] for part in parts)
+
+    def joined(tensors: Sequence[Tensor], axis: int) -> Tensor:
+        padding = (0, 0) * (tensors[0].dim() - 1 - axis)
+        return torch.cat([F.pad(t, (*padding, 0, length - t.shape[axis])) for t in tensors])
+
+    layers = range(len(parts[0].past))
+    return Remembered(
+        ids=joined([part.ids for part in parts], 1),
+        states=joined([part.states for part in parts], 1),
+        layer=layer,
+        past=tuple(
+            (
+                joined([part.past[n][0] for part in parts], 2),
+                joined([part.past[n][1] for part in parts], 2),
+            )
+            for n in layers
+        ),
+    )

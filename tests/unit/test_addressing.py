@@ -1,0 +1,53 @@
+import random
+
+import torch
+
+from m2kt.addressing import address, concept_keys, discriminant
+from m2kt.cal import ConceptAlignmentLayer, Share
+from m2kt.drills import DrillPlan, Drills, drill
+from m2kt.tensors import mean_by
+from tests.lessons import SMALL_CAL, model, multiplication
+
+
+def drills(seed: int) -> Drills:
+    domain, plan = multiplication(), DrillPlan(layer=2, contexts=4)
+    return drill(model("mod7-addsub"), domain, domain.concepts, plan, random.Random(seed))
+
+
+def untaught(found: Drills, count: int) -> ConceptAlignmentLayer:
+    share = Share(torch.randn(count, 4), torch.arange(count), torch.ones(count))
+    return ConceptAlignmentLayer(SMALL_CAL, concept_keys(found, count), [share], seed=0)
+
+
+def found_at_new_places(cal: ConceptAlignmentLayer) -> float:
+    other = drills(seed=1)
+    best = cal.cosines(other.states).argmax(dim=-1)
+    return float((best == other.concepts).float().mean())
+
+
+def test_concepts_are_found_at_places_of_other_texts():
+    count, found = len(multiplication().concepts), drills(seed=0)
+    cal = untaught(found, count)
+    before = found_at_new_places(cal)
+    address(cal, found)
+    assert found_at_new_places(cal) > max(2 * before, 10 / count)
+
+
+def test_nothing_is_found_where_nothing_is_due():
+    found = drills(seed=0)
+    cal = untaught(found, len(multiplication().concepts))
+    address(cal, found)
+    elsewhere = cal.scores(cal.cosines(drills(seed=1).elsewhere)).argmax(dim=-1)
+    assert float((elsewhere == len(cal.keys)).float().mean()) > 0.95
+
+
+def test_the_discriminant_ignores_what_varies_within_concepts():
+    generator = torch.Generator().manual_seed(0)
+    concepts = torch.arange(3).repeat(40)
+    states = torch.randn(120, 5, generator=generator) * torch.tensor([9.0, 0.1, 0.1, 0.1, 0.1])
+    states[:, 1:3] += torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, -1.0]])[concepts]
+    keys = mean_by(concepts, states, 3)
+    first, second, third = discriminant(states, concepts, keys, rank=3)
+    for direction in (first, second):
+        assert float(direction[:1].norm()) < 0.1 * float(direction[1:3].norm())
+    assert float(third.norm()) < 0.1 * float(second.norm())
