@@ -12,6 +12,7 @@ and `resume_at` (run the upper layers at single places of texts that they have s
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from inspect import signature
 from typing import Any, final
 
 import torch
@@ -22,6 +23,9 @@ from transformers import DynamicCache
 
 from m2kt.errors import CompatibilityError
 from m2kt.tensors import Hidden, TokenIds
+
+SAME = 0.999
+"""Cosine from which on two hidden states differ by rounding only."""
 
 
 def decoder_layers(model: nn.Module) -> nn.ModuleList:
@@ -193,9 +197,28 @@ def remember(model: nn.Module, ids: TokenIds, *, layer: int) -> Remembered:
     """Reads texts once, so that `resume_at` need not read them again."""
     with record(model, layers=[layer]) as recording:
         output = decoder(model)(input_ids=ids, use_cache=True)
-    cache = output.past_key_values.layers[layer:]
-    past = tuple((part.keys, part.values) for part in cache)
+    layers = getattr(getattr(output, "past_key_values", None), "layers", None)
+    if layers is None:
+        raise CompatibilityError(
+            f"expected a decoder that keeps keys and values, found {type(model).__name__};"
+            " architectures without attention are not supported yet"
+        )
+    past = tuple((part.keys, part.values) for part in layers[layer:])
     return Remembered(ids, recording.states[layer], layer, past)
+
+
+@torch.no_grad()
+def rows_can_be_shared(model: nn.Module, first: Sequence[int], second: Sequence[int]) -> bool:
+    """Whether two texts in one row leave each other alone, given positions: it is tried out."""
+    if "position_ids" not in signature(decoder(model).forward).parameters:
+        return False
+    device = next(model.parameters()).device
+    row = torch.tensor([[*first, *second]], device=device)
+    positions = torch.tensor([[*range(len(first)), *range(len(second))]], device=device)
+    states = decoder(model)(input_ids=row, position_ids=positions, use_cache=False)
+    alone = decoder(model)(input_ids=row[:, len(first) :], use_cache=False).last_hidden_state
+    together = states.last_hidden_state[:, len(first) :]
+    return bool(F.cosine_similarity(together, alone, dim=-1).min() > SAME)
 
 
 def resume_at(

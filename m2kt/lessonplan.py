@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from m2kt.activations import logits_of, resume, states_at
+from m2kt.activations import logits_of, resume, rows_can_be_shared, states_at
 from m2kt.cal import CALConfig
 from m2kt.domain import Grammar, Trace
 from m2kt.language_model import LanguageModel, TracedIds
@@ -132,6 +132,7 @@ class Workbook:
     config: CALConfig
     index: dict[str, int] = field(init=False)
     symbol_ids: Int[Tensor, "S"] = field(init=False)
+    shares_rows: bool = field(init=False)
     prefix: int = field(init=False)
     memory: int = field(init=False)
     trace_tokens: int = field(init=False, default=0)
@@ -141,6 +142,8 @@ class Workbook:
         self.index = {c.spec.id: k for k, c in enumerate(self.lesson.concepts)}
         ids = self.model.symbol_ids(self.grammar.symbols)
         self.symbol_ids = torch.tensor(ids, device=self.model.device)
+        texts = [self.model.encode(self.lesson.concepts[k].spec.prompt) for k in (0, -1)]
+        self.shares_rows = rows_can_be_shared(self.model.model, *texts)
         self.prefix = self.config.prefix(self.model.depth)
         self.memory = self.config.memory_layer(self.model.depth)
 
@@ -230,14 +233,15 @@ class Workbook:
         return torch.tensor(rows, device=device), torch.tensor(columns, device=device)
 
     def _packed(self, rows: Sequence[Sequence[int]]) -> Packed:
-        """Texts side by side in as few rows as first-fit-decreasing finds."""
+        """Texts side by side in as few rows as first-fit-decreasing finds, if the model can."""
         capacity = max(ROW, max(len(row) for row in rows))
         lines: list[list[int]] = []
         starts: list[list[int]] = []
         places: dict[int, tuple[int, int]] = {}
         for number in sorted(range(len(rows)), key=lambda n: -len(rows[n])):
             row = rows[number]
-            line = next((n for n, its in enumerate(lines) if len(its) + len(row) <= capacity), None)
+            room = (n for n, its in enumerate(lines) if len(its) + len(row) <= capacity)
+            line = next(room, None) if self.shares_rows else None
             if line is None:
                 line = len(lines)
                 lines.append([])

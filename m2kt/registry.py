@@ -155,10 +155,9 @@ class Registry:
     def register(
         self, card: AgentCard, sealed_card: bytes, *, lease_s: float, now_s: float
     ) -> Lease:
-        """Makes an agent known. Registering again with the same key replaces the card.
+        """Makes an agent known. With the same key again, the card is replaced by a newer one.
 
-        A card that was followed by a newer one is refused, also when the agent has gone
-        since, as long as it is remembered (see `news_after`).
+        An older one is refused, also when the agent has gone since (see `news_after`).
 
         Args:
             card: Who it is; its signature was checked.
@@ -175,12 +174,7 @@ class Registry:
         if not lease_s > 0:
             raise RequestError(f"expected a lease of more than 0 seconds, found {lease_s}")
         known = self._leases.get(card.agent)
-        if known is not None and known.card.key_id != card.key_id:
-            raise RequestError(
-                f"expected {card.agent} with key {known.card.key_id}, found {card.key_id}; choose"
-                " another name, or wait until the lease of that agent has run out"
-            )
-        self._require_newest(card, now_s)
+        self._require_own_and_newest(card, known, now_s)
         if known is None and len(self._leases) >= self._limits.agents:
             raise BusyError(
                 f"expected fewer than {self._limits.agents} agents, found as many; try again later"
@@ -231,7 +225,12 @@ class Registry:
         found = (news for news in self._news.values() if news.revision > revision)
         return tuple(sorted(found, key=lambda news: news.revision))
 
-    def _require_newest(self, card: AgentCard, now_s: float) -> None:
+    def _require_own_and_newest(self, card: AgentCard, known: Lease | None, now_s: float) -> None:
+        if known is not None and known.card.key_id != card.key_id:
+            raise RequestError(
+                f"expected {card.agent} with key {known.card.key_id}, found {card.key_id}; choose"
+                " another name, or wait until the lease of that agent has run out"
+            )
         ahead_s, newest = card.issued_at_s - now_s, self._newest.get(card.agent)
         if ahead_s > self._limits.skew_s:
             raise FuturePacketError(

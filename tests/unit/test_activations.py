@@ -11,6 +11,7 @@ from m2kt.activations import (
     resume,
     resume_at,
     rewrite,
+    rows_can_be_shared,
     states_at,
 )
 from m2kt.errors import CompatibilityError
@@ -128,3 +129,11 @@ def test_logits_of_some_tokens_are_those_of_all(family):
     model, tokens = small(family), torch.tensor([3, 1])
     states = states_at(model, IDS, layer=3)[0]
     assert torch.allclose(logits_of(model, states, tokens), logits_of(model, states)[:, tokens])
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
+def test_whether_rows_can_be_shared_is_tried_out(family):
+    model = small(family)
+    assert rows_can_be_shared(model, [1, 2, 3], [7, 8])
+    with rewrite(model, layer=1, change=lambda states: states.cumsum(dim=1)):
+        assert not rows_can_be_shared(model, [1, 2, 3], [7, 8])
