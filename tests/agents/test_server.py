@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from grpc import aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from m2kt.errors import (
     DeadlineError,
@@ -86,7 +88,7 @@ async def test_a_deadline_is_required_of_unary_calls_and_of_streams(slow):
 
 async def test_a_call_that_takes_longer_than_the_server_allows_is_ended(slow):
     _, _, peer = slow
-    with pytest.raises(DeadlineError, match=r"within 0 s|call again"):
+    with pytest.raises(DeadlineError, match="call again"):
         await peer.describe_teacher(timeout_s=60)
 
 
@@ -99,7 +101,7 @@ async def test_a_stream_that_goes_on_for_longer_than_the_server_allows_is_ended(
             async for _ in stream:
                 pass
 
-    with pytest.raises(DeadlineError):
+    with pytest.raises(DeadlineError, match="call again"):  # the server's words, not gRPC's own
         await consume()
     assert teacher.asked_at.is_set()
 
@@ -119,6 +121,22 @@ async def test_drain_lets_a_call_in_flight_end_and_refuses_new_ones():
         assert (await in_flight).agent == "teacher"
         await draining
         await server.ended()
+
+
+async def test_drain_tells_whoever_watches_its_health_before_it_stops():
+    teacher = SlowTeacher(AgentId("teacher"), signer())
+    server = await serve([teacher.service], "127.0.0.1:0", limits=Limits())
+    async with PeerClient(server.address) as peer, aio.insecure_channel(server.address) as channel:
+        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+        assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
+        in_flight = asyncio.create_task(peer.describe_teacher(timeout_s=20))
+        await teacher.asked_at.wait()
+        draining = asyncio.create_task(server.drain(10.0))
+        assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        watch.cancel()
+        teacher.go_on.set()
+        await in_flight
+        await draining
 
 
 async def _healthy(peer: PeerClient) -> bool:
