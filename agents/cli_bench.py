@@ -134,3 +134,5 @@ class _News:
             self._tasks[news.message] = task
         accuracy = f"accuracy {figures['accuracy']:.3f}" if "accuracy" in figures else ""
         self._bar.update(self._tasks[news.message], completed=figures["steps"], news=accuracy)
+        if not console.err.is_terminal:  # where a bar is drawn at its end only
+            console.say(f"{news.message}: {figures['steps']:.0f} steps  {accuracy}".rstrip())

@@ -5,7 +5,8 @@
                    on the texts: PyTorch and nothing else
     peft_trainer   adapters as `peft` makes them, trained by `transformers.Trainer`
 
-All train the same parameters: the memory and the adapters of a CAL. The last two get identical
+All train the same parameters: the memory and the adapters of a CAL, from where they are drawn
+(what alignment computes before its first step is alignment's). The last two get identical
 batches in the same order, problems that alignment has to compose included, which costs them
 nothing; warm-up, clipping and texts a step are alignment's, the learning rate is their own.
 
@@ -36,7 +37,7 @@ from m2kt.activations import rewrite
 from m2kt.align import align
 from m2kt.bench.course import DOMAIN, Course
 from m2kt.bench.watch import READOUT, REHEARSAL, Watch
-from m2kt.cal import ConceptAlignmentLayer, adapter_targets, attached
+from m2kt.cal import ConceptAlignmentLayer, Share, adapter_targets, attached
 from m2kt.domain import Trace
 from m2kt.language_model import LanguageModel
 from m2kt.progress import Progress, silent
@@ -60,13 +61,15 @@ def alignment(course: Course, student: Student, watch: Watch) -> int:
     config = replace(course.align, report_every=1)
     watch.start()
     candidate = align(student, course.lesson, domains.get(DOMAIN), config, report)
+    with attached(student.language_model, candidate.cal):
+        watch.finish()
     return _count(candidate.cal.parameters()) + _count(candidate.cal.adapters.values())
 
 
 def bare_loop(course: Course, student: Student, watch: Watch) -> int:
-    """A loop over batches; making the CAL, as alignment does at its start, is not timed."""
+    """A loop over batches; making the CAL is not timed."""
     model, config = student.language_model, course.align
-    cal = _untrained(course, student)
+    cal = untrained(course, student)
     watch.start()
     with attached(model, cal) as adapters:
         trained = [*cal.parameters(), *adapters]
@@ -93,7 +96,7 @@ def bare_loop(course: Course, student: Student, watch: Watch) -> int:
 def peft_trainer(course: Course, student: Student, watch: Watch) -> int:
     """`get_peft_model`, a padding collator and `Trainer.train`; the memory is one more module."""
     language_model, config = student.language_model, course.align
-    cal, depth = _untrained(course, student), language_model.depth
+    cal, depth = untrained(course, student), language_model.depth
     lora = LoraConfig(
         r=config.cal.adapter_rank,
         lora_alpha=2 * config.cal.adapter_rank,
@@ -174,10 +177,16 @@ def _example(model: LanguageModel, trace: Trace) -> dict[str, list[int]]:
     return {"input_ids": list(row.ids), "attention_mask": [1] * len(row.ids), "labels": labels}
 
 
-def _untrained(course: Course, student: Student) -> ConceptAlignmentLayer:
-    """The CAL with which alignment begins."""
+def untrained(course: Course, student: Student) -> ConceptAlignmentLayer:
+    """The CAL of an alignment before anything in it was set: drawn from the same seed."""
     config = replace(course.align, readout_steps=0, steps=0)
-    return align(student, course.lesson, domains.get(DOMAIN), config, silent).cal
+    made = align(student, course.lesson, domains.get(DOMAIN), config, silent).cal
+    kept = dict(made.named_buffers())
+    shares = [
+        Share(*(kept[f"{part}_{number}"] for part in ("means", "slots", "weights")))
+        for number in range(len(made.phi))
+    ]
+    return ConceptAlignmentLayer(made.config, made.keys, shares, seed=made.seed)
 
 
 def _count(parameters: Iterable[Tensor]) -> int:

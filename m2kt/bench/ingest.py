@@ -77,7 +77,7 @@ class IngestConfig:
     patience: int = 3
     target_share: float = 0.9
     probes_per_level: int = 40
-    examine_every: int = 10
+    examine_every: int = 5
     peak_s: float = 3.0
 
     def __post_init__(self) -> None:

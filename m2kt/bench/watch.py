@@ -89,6 +89,12 @@ class Watch:
             self._mark(steps, seconds)
         return self.reached is not None
 
+    def finish(self) -> None:
+        """Examines after the last step, if that has not been done."""
+        steps = self.steps(REHEARSAL)
+        if steps and (not self.marks or self.marks[-1].steps < steps):
+            self._mark(steps, self.laps[-1].seconds)
+
     def steps(self, phase: str) -> int:
         """Steps of `phase` that have ended."""
         return sum(lap.phase == phase for lap in self.laps)

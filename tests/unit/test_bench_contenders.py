@@ -3,10 +3,11 @@
 from dataclasses import replace
 
 import pytest
+import torch
 
 from m2kt import domains
 from m2kt.align import align
-from m2kt.bench.contenders import CONTENDERS, OURS
+from m2kt.bench.contenders import CONTENDERS, OURS, untrained
 from m2kt.bench.course import DOMAIN, load_student
 from m2kt.bench.watch import READOUT, REHEARSAL, Watch
 from m2kt.progress import silent
@@ -78,7 +79,29 @@ def test_an_exam_on_the_way_sees_what_alignment_has_learnt_and_changes_nothing()
         return 0.0
 
     CONTENDERS[OURS](course(), student, Watch(examine, every=2))
+    CONTENDERS[OURS](course(), student, Watch(examine, every=3))
     candidate = align(student, lesson(), domain, ALIGN, silent)
-    assert len(seen) == 2
-    assert seen[0] != seen[1]
-    assert seen[1] == student.completions(domain, questions, candidate.cal)
+    first, on_the_way, _, at_the_end = seen
+    assert first != on_the_way
+    assert on_the_way == at_the_end == student.completions(domain, questions, candidate.cal)
+
+
+def test_the_others_begin_with_the_same_concepts_and_without_what_alignment_has_set():
+    student = load_student(PUPIL)
+    begun = align(
+        student,
+        lesson(),
+        domains.get(DOMAIN),
+        replace(ALIGN, readout_steps=0, steps=0),
+        silent,
+    ).cal
+    drawn = untrained(course(), student)
+    for (name, mine), (other, its) in zip(
+        drawn.named_buffers(), begun.named_buffers(), strict=True
+    ):
+        assert name == other
+        torch.testing.assert_close(mine, its)
+    assert torch.equal(drawn.phi[0][0].weight, begun.phi[0][0].weight)
+    assert torch.equal(drawn.query.weight, drawn.key.weight)
+    assert not torch.equal(drawn.query.weight, begun.query.weight)
+    assert not drawn.adapters

@@ -43,7 +43,7 @@ def test_a_contender_that_does_not_get_there_gives_a_lower_bound():
 @pytest.mark.parametrize(
     "settings",
     [
-        {"align": AlignConfig(steps=25)},
+        {"align": AlignConfig(steps=24)},
         {"align": AlignConfig(readout_steps=1)},
         {"examine_every": 1},
         {"patience": 0},

@@ -52,6 +52,18 @@ def test_a_target_is_reached_once_and_for_all():
     assert [watch.lap() for _ in range(3)] == [False, True, True]
 
 
+def test_a_run_that_ends_between_two_exams_is_examined_at_its_end():
+    clock = Time()
+    watch = watch_of([0.1, 0.2], clock, every=2)
+    watch.start()
+    for _ in range(3):
+        clock.passes(1.0)
+        watch.lap()
+    watch.finish()
+    watch.finish()
+    assert watch.marks == [Mark(2, 2.0, 0.1), Mark(3, 3.0, 0.2)]
+
+
 def test_without_a_target_a_run_goes_to_its_end():
     watch = watch_of([1.0], every=1)
     watch.start()
