@@ -1,20 +1,23 @@
-"""Three ways in which the same student learns the same course.
+"""Ways in which the same student learns the same course.
 
     alignment      `m2kt.align`: reads C out, then rehearses; the frozen prefix is cached
     bare_loop      the whole model run and differentiated through in every step, cross-entropy
                    on the texts: PyTorch and nothing else
-    peft_trainer   adapters as `peft` makes them, trained by `transformers.Trainer`
+    peft_trainer   adapters as `peft` makes them and the memory, by `transformers.Trainer`
+    peft_lora      the same without the memory: it learns from texts alone
 
-All train the same parameters: the memory and the adapters of a CAL, from where they are drawn
-(what alignment computes before its first step is alignment's). The last two get identical
-batches in the same order, problems that alignment has to compose included, which costs them
-nothing; warm-up, clipping and texts a step are alignment's, the learning rate is their own.
+The first three train the same parameters, the memory and the adapters of a CAL. What alignment
+sets in them before its first step is alignment's: the others begin with what was drawn. They
+get identical batches in the same order, problems that alignment has to compose included, which
+costs them nothing; warm-up, clipping and texts a step are alignment's, the learning rate is
+their own.
 
 Owns: `CONTENDERS`. Does not own: the course (course), the clock (watch), processes (runs).
 """
 
+import random
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, final
 
@@ -34,11 +37,13 @@ from transformers import (
 
 from m2kt import domains
 from m2kt.activations import rewrite
+from m2kt.addressing import concept_keys
 from m2kt.align import align
 from m2kt.bench.course import DOMAIN, Course
 from m2kt.bench.watch import READOUT, REHEARSAL, Watch
 from m2kt.cal import ConceptAlignmentLayer, Share, adapter_targets, attached
 from m2kt.domain import Trace
+from m2kt.drills import DrillPlan, drill
 from m2kt.language_model import LanguageModel
 from m2kt.progress import Progress, silent
 from m2kt.student import Student
@@ -67,10 +72,10 @@ def alignment(course: Course, student: Student, watch: Watch) -> int:
 
 
 def bare_loop(course: Course, student: Student, watch: Watch) -> int:
-    """A loop over batches; making the CAL is not timed."""
-    model, config = student.language_model, course.align
-    cal = untrained(course, student)
+    """A loop over batches."""
+    model, config, shares = student.language_model, course.align, _shares(course, student)
     watch.start()
+    cal = drawn(course, student, shares)
     with attached(model, cal) as adapters:
         trained = [*cal.parameters(), *adapters]
         optimizer = torch.optim.AdamW(trained, lr=course.text_learning_rate, weight_decay=0.01)
@@ -94,37 +99,19 @@ def bare_loop(course: Course, student: Student, watch: Watch) -> int:
 
 
 def peft_trainer(course: Course, student: Student, watch: Watch) -> int:
-    """`get_peft_model`, a padding collator and `Trainer.train`; the memory is one more module."""
-    language_model, config = student.language_model, course.align
-    cal, depth = untrained(course, student), language_model.depth
-    lora = LoraConfig(
-        r=config.cal.adapter_rank,
-        lora_alpha=2 * config.cal.adapter_rank,
-        target_modules=adapter_targets(language_model, config.cal),
-        fan_in_fan_out=language_model.card.family == "gpt2",
-        task_type="CAUSAL_LM",
-    )
-    memory = rewrite(language_model.model, layer=config.cal.memory_layer(depth), change=cal)
-    tokenizer = language_model.tokenizer
-    tokenizer.padding_side = "right"  # on the left it would move a text's positions
-    with tempfile.TemporaryDirectory() as folder, memory:
-        arguments = _arguments(course, folder)
-        watch.start()
-        set_seed(config.seed)
-        model = get_peft_model(language_model.model, lora)
-        model.add_module("memory", cal)
-        trainer = Trainer(
-            model=model,
-            args=arguments,
-            train_dataset=[
-                _example(language_model, trace) for batch in course.batches for trace in batch
-            ],
-            data_collator=DataCollatorForSeq2Seq(tokenizer, padding=True),
-            callbacks=[_Told(watch)],
-        )
-        trainer.remove_callback(PrinterCallback)
-        trainer.train()
-    return _count(p for p in model.parameters() if p.requires_grad)
+    """`Trainer.train`; to it the memory is one more module of the model."""
+    model, shares = student.language_model, _shares(course, student)
+    watch.start()
+    cal = drawn(course, student, shares)
+    layer = course.align.cal.memory_layer(model.depth)
+    with rewrite(model.model, layer=layer, change=cal):
+        return _by_trainer(course, model, watch, {"memory": cal})
+
+
+def peft_lora(course: Course, student: Student, watch: Watch) -> int:
+    """`Trainer.train` as most people use it with `peft`."""
+    watch.start()
+    return _by_trainer(course, student.language_model, watch, {})
 
 
 OURS: Final = "alignment"
@@ -132,7 +119,39 @@ CONTENDERS: Final[Mapping[str, Contender]] = {
     OURS: alignment,
     "bare_loop": bare_loop,
     "peft_trainer": peft_trainer,
+    "peft_lora": peft_lora,
 }
+
+
+def _by_trainer(
+    course: Course, language_model: LanguageModel, watch: Watch, beside: Mapping[str, nn.Module]
+) -> int:
+    """Adapters by `get_peft_model`, modules `beside` them, a padding collator, `Trainer`."""
+    config, tokenizer = course.align, language_model.tokenizer
+    lora = LoraConfig(
+        r=config.cal.adapter_rank,
+        lora_alpha=2 * config.cal.adapter_rank,
+        target_modules=adapter_targets(language_model, config.cal),
+        fan_in_fan_out=language_model.card.family == "gpt2",
+        task_type="CAUSAL_LM",
+    )
+    tokenizer.padding_side = "right"  # on the left it would move a text's positions
+    set_seed(config.seed)
+    model = get_peft_model(language_model.model, lora)
+    for name, module in beside.items():
+        model.add_module(name, module)
+    texts = [_example(language_model, trace) for batch in course.batches for trace in batch]
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = Trainer(
+            model=model,
+            args=_arguments(course, folder),
+            train_dataset=texts,
+            data_collator=DataCollatorForSeq2Seq(tokenizer, padding=True),
+            callbacks=[_Told(watch)],
+        )
+        trainer.remove_callback(PrinterCallback)
+        trainer.train()
+    return _count(p for p in model.parameters() if p.requires_grad)
 
 
 def _arguments(course: Course, folder: str) -> TrainingArguments:
@@ -177,16 +196,30 @@ def _example(model: LanguageModel, trace: Trace) -> dict[str, list[int]]:
     return {"input_ids": list(row.ids), "attention_mask": [1] * len(row.ids), "labels": labels}
 
 
-def untrained(course: Course, student: Student) -> ConceptAlignmentLayer:
-    """The CAL of an alignment before anything in it was set: drawn from the same seed."""
+def drawn(course: Course, student: Student, shares: Sequence[Share]) -> ConceptAlignmentLayer:
+    """The CAL of an alignment before anything in it is set: the same keys, the same seed."""
+    model, config, concepts = student.language_model, course.align, course.lesson.concepts
+    plan = DrillPlan(layer=config.cal.memory_layer(model.depth), contexts=config.contexts)
+    drills = drill(
+        model,
+        domains.get(DOMAIN),
+        [concept.spec for concept in concepts],
+        plan,
+        random.Random(config.seed),
+    )
+    keys = concept_keys(drills, len(concepts))
+    return ConceptAlignmentLayer(config.cal, keys, shares, seed=config.seed)
+
+
+def _shares(course: Course, student: Student) -> list[Share]:
+    """What each packet gives to the memory, out of an alignment of no steps."""
     config = replace(course.align, readout_steps=0, steps=0)
-    made = align(student, course.lesson, domains.get(DOMAIN), config, silent).cal
-    kept = dict(made.named_buffers())
-    shares = [
+    cal = align(student, course.lesson, domains.get(DOMAIN), config, silent).cal
+    kept = dict(cal.named_buffers())
+    return [
         Share(*(kept[f"{part}_{number}"] for part in ("means", "slots", "weights")))
-        for number in range(len(made.phi))
+        for number in range(len(cal.phi))
     ]
-    return ConceptAlignmentLayer(made.config, made.keys, shares, seed=made.seed)
 
 
 def _count(parameters: Iterable[Tensor]) -> int:

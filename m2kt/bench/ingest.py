@@ -1,9 +1,9 @@
 """How fast a lesson is ingested: alignment against `peft` + `Trainer`, and against a bare loop.
 
-    vs_peft_trainer, vs_bare_loop   seconds of that contender to the target accuracy, divided by
-                                    alignment's: above 1 alignment is faster
-    tokens_per_s                    tokens of texts that alignment rehearsed, by its seconds
-    mfu                             FLOP/s of alignment, by the measured bf16 matmul peak
+    vs_CONTENDER    its seconds to the target accuracy, divided by alignment's: above 1
+                    alignment is faster
+    tokens_per_s    tokens of texts that alignment rehearsed, by its seconds
+    mfu             FLOP/s of alignment, by the measured bf16 matmul peak
 
 The target is a share of the accuracy with which alignment ends, on held-out problems. If a
 contender does not reach it, the ratio is a lower bound: all its seconds take the place of those
@@ -159,7 +159,7 @@ def make_course(config: IngestConfig) -> Course:
 
 
 def headline(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """The four figures, and which of the ratios are lower bounds."""
+    """The figures of this benchmark, and which of the ratios are lower bounds."""
     ours = rows[OURS]
     found: dict[str, Any] = {"lower_bounds": []}
     for name, its in rows.items():

@@ -7,7 +7,7 @@ import pytest
 
 from m2kt_agents import cli, cli_bench
 
-CONTENDERS = {"alignment", "bare_loop", "peft_trainer"}
+CONTENDERS = {"alignment", "bare_loop", "peft_trainer", "peft_lora"}
 
 
 def row(**figures) -> dict:
@@ -59,7 +59,6 @@ def test_a_benchmark_runs_to_its_end_and_writes_its_record(monkeypatch, capsys, 
     assert {"vs_peft_trainer", "vs_bare_loop", "tokens_per_s", "mfu"} < set(record["ingest"])
     assert record["seeds"]["draws"] == record["config"]["align"]["seed"] == 3
     rows = record["contenders"].values()
-    assert len({its["trainable"] for its in rows}) == 1
     assert {its["threads"] for its in rows} == {1}
     assert all(its["exams"] and its["peak_rss_mib"] and its["flops"] for its in rows)
     ours = record["contenders"]["alignment"]
