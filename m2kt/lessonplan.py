@@ -7,6 +7,7 @@ of the student on them. Does not own: losses, optimisation, phases (align).
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 import torch
@@ -181,7 +182,7 @@ class Workbook:
 
     def logits(self, practice: Practice) -> Float[Tensor, "P W"]:
         """Logits over the vocabulary that was settled at `told`, with what is attached."""
-        with sdpa_kernel(SDPBackend.MATH):  # on short texts several times as fast as flash
+        with self._attention():
             final = resume(
                 self.model.model,
                 practice.ids,
@@ -190,6 +191,11 @@ class Workbook:
                 positions=practice.positions,
             )
         return logits_of(self.model.model, final[practice.told], self.tokens)
+
+    def _attention(self) -> AbstractContextManager[None]:
+        """On a CPU the math path: the backward pass of flash is slow there on short texts."""
+        on_cpu = self.model.device == "cpu"
+        return sdpa_kernel(SDPBackend.MATH) if on_cpu else nullcontext()
 
     def join(self, exercises: Sequence[Exercise]) -> Practice:
         """One batch of exercises whose prefix states are known, packed."""
@@ -225,7 +231,11 @@ class Workbook:
         )
 
     def _classes(self, ids: Int[Tensor, "P"]) -> Int[Tensor, "P"]:
-        return ids if self.tokens is None else torch.searchsorted(self.tokens, ids)
+        """Indices of `ids` in the vocabulary that was settled, which they join if they are new."""
+        if self.tokens is None:
+            return ids
+        self.tokens = torch.cat([self.tokens, ids]).unique()
+        return torch.searchsorted(self.tokens, ids)
 
     def _places(self, places: Sequence[tuple[int, int]]) -> Places:
         rows, columns = zip(*places, strict=True)
@@ -259,7 +269,7 @@ class Workbook:
         """Settles over which tokens L_reason is a softmax: what may matter here.
 
         Those of the texts, those of the state symbols, and whatever the student as it stands
-        would rather say in their place. For 49,152 tokens that saves a fifth of each step.
+        would rather say in their place. What later exercises want besides is added by `join`.
         """
         texts = {token for exercise in exercises for token in exercise.row.ids}
         said = self.logits(self.join(exercises[-CACHE_BATCH:]))

@@ -57,6 +57,17 @@ def test_the_settled_vocabulary_holds_every_target_and_what_the_student_would_sa
     assert torch.equal(book.tokens[book.logits(batch).argmax(dim=-1)], said)
 
 
+def test_a_token_that_only_a_later_exercise_wants_joins_the_vocabulary():
+    book = workbook()
+    exercises = book.lessons()
+    book.settle_vocabulary(exercises[:1])
+    book.tokens = book.tokens[:1]
+    batch = book.join(exercises[:9])
+    rows, columns = batch.told
+    assert torch.equal(book.tokens[batch.targets], batch.ids[rows, columns + 1])
+    assert book.logits(batch).shape == (len(batch.targets), len(book.tokens))
+
+
 def test_an_exercise_is_right_if_all_of_it_is():
     book = workbook()
     batch = book.join(book.lessons()[:4])
