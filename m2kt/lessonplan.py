@@ -18,6 +18,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from m2kt.activations import logits_of, resume, rows_can_be_shared, states_at
 from m2kt.cal import CALConfig
 from m2kt.domain import Grammar, Trace
+from m2kt.errors import AlignmentError
 from m2kt.language_model import LanguageModel, TracedIds
 from m2kt.packet import Lesson
 from m2kt.tensors import Hidden, TokenIds
@@ -27,6 +28,9 @@ CACHE_BATCH = 64
 
 RIVALS = 20
 """Tokens that the student as it stands finds likeliest at a place, which must lose there."""
+
+POSED = 10_000
+"""Questions of the grammar that are posed at most, until one can be worked out."""
 
 ROW = 96
 """Tokens in a row of a batch, unless a text is longer: attention costs rows times their square."""
@@ -173,12 +177,16 @@ class Workbook:
         return self._with_states(rows, maps)
 
     def _own(self, rng: random.Random, results: Mapping[str, str]) -> Trace:
-        while True:
+        for _ in range(POSED):
             question = self.grammar.question(rng, rng.choice(self.grammar.levels))
             try:
                 return self.grammar.work(question.text, results.__getitem__)
             except KeyError:
                 continue  # it needs a concept that nobody taught: pose another
+        raise AlignmentError(
+            f"expected a question that the {len(results)} concepts taught can answer, found none"
+            f" among {POSED} of the grammar; ask the teacher for more of the domain's concepts"
+        )
 
     def logits(self, practice: Practice) -> Float[Tensor, "P W"]:
         """Logits over the vocabulary that was settled at `told`, with what is attached."""

@@ -1,8 +1,10 @@
 import random
 
+import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 
+from m2kt.errors import AlignmentError
 from m2kt.lessonplan import Deck, Workbook, known_results
 from tests.lessons import SMALL_CAL, lesson, model, multiplication
 
@@ -34,6 +36,11 @@ def test_own_problems_use_only_what_was_read():
     for exercise in book.compose(random.Random(0), 6, results):
         names = {book.lesson.concepts[k].spec.id for step in exercise.maps for k in step}
         assert names <= set(results)
+
+
+def test_what_no_question_can_use_ends_with_an_error_instead_of_never():
+    with pytest.raises(AlignmentError, match="more of the domain's concepts"):
+        workbook().compose(random.Random(0), 1, {})
 
 
 def test_every_text_is_packed_whole_and_alone():
