@@ -1,7 +1,8 @@
 """A frozen causal language model with its tokenizer.
 
-Owns: loading by name, the model's card, exact text to token ids, greedy completion.
-Does not own: adapters and memories attached to it (cal), its hidden states (activations).
+Owns: loading by name, the model's card, exact text to token ids and back.
+Does not own: how completions are made (completion), adapters and memories attached to it
+(cal), its hidden states (activations).
 """
 
 import importlib.util
@@ -22,7 +23,8 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from m2kt.activations import contiguous_head, decoder_layers, states_at
+from m2kt.activations import decoder_layers, states_at
+from m2kt.completion import batches_by_length, greedy
 from m2kt.domain import Trace
 from m2kt.errors import CompatibilityError
 from m2kt.identity import ModelCard
@@ -157,7 +159,7 @@ class LanguageModel:
         """Hidden state `layer` at the last token of each text, float32, on the CPU."""
         rows = [self.encode(text) for text in texts]
         found = torch.empty(len(rows), self.width)
-        for batch in _batches_by_length(rows, 64):
+        for batch in batches_by_length(rows, 64):
             states = states_at(self.model, self.padded([rows[i] for i in batch]), layer=layer)
             ends = torch.tensor([len(rows[i]) - 1 for i in batch], device=self.device)
             picked = states[torch.arange(len(batch), device=self.device), ends]
@@ -168,34 +170,11 @@ class LanguageModel:
     def complete(self, prompts: Sequence[str], *, max_new_tokens: int) -> list[str]:
         """Greedy completions, one for each prompt, of at most `max_new_tokens` tokens."""
         rows = [self.encode(prompt) for prompt in prompts]
-        found = [""] * len(rows)
-        for batch in _batches_by_length(rows, 128):
-            width, pad = max(len(rows[i]) for i in batch), self._pad
-            ids = [[pad] * (width - len(rows[i])) + rows[i] for i in batch]
-            mask = [[0] * (width - len(rows[i])) + [1] * len(rows[i]) for i in batch]
-            with contiguous_head(self.model):
-                output = self.model.generate(
-                    torch.tensor(ids, device=self.device),
-                    attention_mask=torch.tensor(mask, device=self.device),
-                    max_new_tokens=max_new_tokens,
-                    do_sample=False,
-                    pad_token_id=pad,
-                )
-            for index, text in zip(batch, self._decode(output[:, width:]), strict=True):
-                found[index] = text
-        return found
-
-    def _decode(self, ids: TokenIds) -> list[str]:
+        written = greedy(self.model, rows, max_new_tokens=max_new_tokens, pad=self._pad)
         texts: list[str] = self.tokenizer.batch_decode(
-            ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
+            written, skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
         return texts
-
-
-def _batches_by_length(rows: Sequence[Sequence[int]], size: int) -> list[list[int]]:
-    """Indices of `rows`, shortest first, in batches: little padding."""
-    order = sorted(range(len(rows)), key=lambda index: len(rows[index]))
-    return [order[at : at + size] for at in range(0, len(order), size)]
 
 
 def compute_dtype(parameters: int, device: str) -> torch.dtype:
