@@ -11,7 +11,7 @@ from typing import final
 
 from m2kt import domains, zoo
 from m2kt.domain import Domain, Grammar
-from m2kt.domains.modular import ModularArithmetic
+from m2kt.domains.chains import Chains
 from m2kt.errors import RequestError
 from m2kt.extract import ExtractConfig, extract_packet
 from m2kt.identity import ModelCard
@@ -85,6 +85,6 @@ def taught(settings: Settings, domain: str) -> Grammar:
 def trained_on(model: str, domain: Domain) -> Grammar:
     """The part of `domain` that a model of the zoo was trained on; all of it for others."""
     recipe = zoo.recipe(model)["recipe"] if model in zoo.names() else {}
-    if recipe.get("domain") == domain.name and isinstance(domain, ModularArithmetic):
+    if recipe.get("domain") == domain.name and isinstance(domain, Chains):
         return domain.restrict(domain.concepts_of(recipe["operations"]))
     return domain

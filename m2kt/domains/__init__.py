@@ -1,7 +1,8 @@
 """The domains that this software knows, by name.
 
-To add one: write a subclass of `Domain` in a file of its own here, and give it a
-line in `_DOMAINS`.
+To add one of chains, write a TOML file (`README.md` here shows one) and `add` it, or leave
+it in this folder. To add one of another kind, write a subclass of `Domain` in a file of its
+own here, and give it a line in `_MADE`.
 
 Owns: the table of names.
 Does not own: what a domain is (domain).
@@ -9,37 +10,64 @@ Does not own: what a domain is (domain).
 
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
 from m2kt.domain import Domain
-from m2kt.domains.modular import ModularArithmetic
-from m2kt.errors import DomainError
+from m2kt.domains.definition import read
+from m2kt.domains.tables import modular
+from m2kt.errors import DomainError, RequestError
 
-_DOMAINS: Final[MappingProxyType[str, Callable[[], Domain]]] = MappingProxyType(
+_MADE: Final[MappingProxyType[str, Callable[[], Domain]]] = MappingProxyType(
     {
-        "arith.mod5": lambda: ModularArithmetic(5),
-        "arith.mod7": lambda: ModularArithmetic(7),
-        "arith.mod10": lambda: ModularArithmetic(10),
+        "arith.mod5": lambda: modular(5),
+        "arith.mod7": lambda: modular(7),
+        "arith.mod10": lambda: modular(10),
     }
 )
+_SHIPPED: Final = MappingProxyType(
+    {path.stem: path for path in sorted(Path(__file__).parent.glob("*.toml"))}
+)
+_added: Final[dict[str, Domain]] = {}
 
 
 def names() -> tuple[str, ...]:
     """Names of all domains."""
-    return tuple(_DOMAINS)
+    return (*_MADE, *_SHIPPED, *_added)
 
 
-@cache
 def get(name: str) -> Domain:
     """The domain called `name`.
 
     Raises:
         DomainError: no domain has that name.
     """
-    if name not in _DOMAINS:
+    if name in _added:
+        return _added[name]
+    if name not in names():
         raise DomainError(
-            f"expected one of the domains {', '.join(_DOMAINS)}, found {name[:80]!r};"
-            " update this agent if its peer knows more"
+            f"expected one of the domains {', '.join(names())}, found {name[:80]!r};"
+            " update this agent if its peer knows more, or name its TOML file in `domain_files`"
         )
-    return _DOMAINS[name]()
+    return _known(name)
+
+
+@cache
+def _known(name: str) -> Domain:
+    return _MADE[name]() if name in _MADE else read(_SHIPPED[name])
+
+
+def add(path: Path) -> Domain:
+    """Makes the domain that a TOML file describes known to this process.
+
+    Raises:
+        RequestError: the file describes no domain, or the name is another domain's.
+    """
+    domain = read(path)
+    if domain.name in _MADE or domain.name in _SHIPPED:
+        raise RequestError(
+            f"expected a new name in {path}, found that of a domain that comes with this software:"
+            f" {domain.name}; choose another"
+        )
+    return _added.setdefault(domain.name, domain)

@@ -1,4 +1,4 @@
-"""Modular arithmetic keeps the laws of a domain, and never trusts a text."""
+"""Chains of operations keep the laws of a domain, and never trust a text."""
 
 import contextlib
 import pickle
@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from m2kt import domains
 from m2kt.domain import answer_in
-from m2kt.domains.modular import ModularArithmetic
+from m2kt.domains.tables import modular
 from m2kt.errors import DomainError, PacketError, RequestError
 from m2kt.probes import draw_probes
 
-SEVEN = ModularArithmetic(7)
+SEVEN = modular(7)
 seeds = st.integers(0, 2**32 - 1)
 levels = st.sampled_from(SEVEN.levels)
 moduli = st.integers(2, 10)
@@ -45,7 +45,7 @@ def test_the_text_form_is_the_agreed_one():
 
 @given(seeds, levels, moduli, selections)
 def test_solving_agrees_with_integers(seed, level, modulus, operations):
-    domain = ModularArithmetic(modulus, operations)
+    domain = modular(modulus, operations)
     trace = random_trace(seed, level, domain)
     value = int(trace.question[0])
     for step in trace.steps:
@@ -64,7 +64,7 @@ def test_solving_agrees_with_integers(seed, level, modulus, operations):
 
 @given(seeds, levels, moduli)
 def test_reading_a_written_trace_gives_it_back(seed, level, modulus):
-    domain = ModularArithmetic(modulus)
+    domain = modular(modulus)
     trace = random_trace(seed, level, domain)
     assert domain.parse(trace.text) == trace
     assert domain.faults(trace) == ()
@@ -154,7 +154,7 @@ def test_recall_is_asked_for_each_fact_with_what_was_recalled_before():
 @given(seeds, concepts, st.integers(0, 60), selections)
 def test_contexts_differ_and_end_where_the_result_is_due(seed, concept, count, operations):
     fact = concept.partition("/")[2]
-    domain = ModularArithmetic(7, "".join(set(operations) | {fact[1]}))
+    domain = modular(7, "".join(set(operations) | {fact[1]}))
     texts = domain.contexts(random.Random(seed), concept, count)
     assert len(set(texts)) == len(texts) == count
     for text in texts:
@@ -213,7 +213,7 @@ def test_there_is_no_fact_of_an_unknown_concept(concept):
 @pytest.mark.parametrize(("modulus", "operations"), [(1, "+"), (11, "+"), (7, ""), (7, "+/")])
 def test_a_domain_out_of_range_is_refused(modulus, operations):
     with pytest.raises(RequestError, match="expected"):
-        ModularArithmetic(modulus, operations)
+        modular(modulus, operations)
 
 
 @pytest.mark.parametrize("level", [0, 5, -1])
