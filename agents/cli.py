@@ -76,8 +76,13 @@ def demo(
 
 
 @app.command(name="domains")
-def list_domains(as_json: Json = False) -> None:
-    """Lists the domains that this software knows."""
+def list_domains(
+    files: Annotated[list[Path] | None, typer.Argument(help="Files of domains.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Lists the domains that this software knows, those of FILES included. It checks these."""
+    for file in files or ():
+        domains.add(file)
     found = [domains.get(name) for name in domains.names()]
     if as_json:
         rows = [

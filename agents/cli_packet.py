@@ -20,7 +20,7 @@ from m2kt.verdict import Rejected
 from m2kt.wire.files import read_packet_file, write_packet_file
 
 from . import console
-from .settings import read_settings
+from .settings import add_domains, read_settings
 
 app = typer.Typer(no_args_is_help=True, help="Knowledge packets as files.")
 
@@ -97,6 +97,7 @@ def verify(
     from m2kt.wire.packets import parse_packet
 
     settings = read_settings(config)
+    add_domains(settings)
     envelope, payload = read_packet_file(file)
     expected = Expectations(audience=settings.name, now_s=time.time(), nonce=b"")
     trust = load_trust(settings.trust_file)

@@ -4,15 +4,18 @@ Owns: these commands. Does not own: models and recipes (m2kt.zoo).
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from m2kt import zoo
+from m2kt import domains, zoo
 from m2kt.errors import NotFoundError
 from m2kt.progress import Progress
 
 from . import console
+
+if TYPE_CHECKING:
+    from m2kt.zoo.recipes import Recipe
 
 app = typer.Typer(no_args_is_help=True, help="Small reference models and how they are made.")
 
@@ -39,27 +42,35 @@ def list_models(as_json: Json = False) -> None:
 
 @app.command()
 def train(
-    name: Annotated[str, typer.Argument(help="Name of a recipe.")],
+    name: Annotated[str, typer.Argument(help="Name of a recipe, or the TOML file of a domain.")],
     out: Annotated[Path, typer.Option("--out", help="Folder to write the model to.")],
     seed: Annotated[int | None, typer.Option("--seed", help="Instead of the recipe's.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Trains a reference model from nothing, by its recipe."""
-    from m2kt.zoo.recipes import RECIPES
+    """Trains a reference model from nothing, by its recipe, or a specialist in your domain."""
     from m2kt.zoo.training import train as train_model
-
-    if name not in RECIPES:
-        raise NotFoundError(
-            f"expected one of the recipes {', '.join(RECIPES)}, found {name[:80]!r}; name one, or"
-            " add a recipe to m2kt/zoo/recipes.py"
-        )
 
     def report(progress: Progress) -> None:
         figures = "  ".join(f"{key} {value:.4g}" for key, value in progress.figures.items())
         console.say(f"{progress.message}  {figures}")
 
-    figures = train_model(RECIPES[name], out, seed=seed, report=report)
+    figures = train_model(_recipe(name), out, seed=seed, report=report)
     if as_json:
         console.emit({"name": name, "folder": out, "figures": figures})
     else:
         console.out.print(f"{name}: {figures.parameters:,} weights in {out}, {figures.seconds} s")
+
+
+def _recipe(name: str) -> "Recipe":
+    """A recipe by its name, or that of a specialist in the domain of a file."""
+    from m2kt.zoo.recipes import RECIPES, specialist
+
+    if name.endswith(".toml"):
+        domain = domains.add(Path(name))
+        return specialist(domain, name=domain.name)
+    if name not in RECIPES:
+        raise NotFoundError(
+            f"expected one of the recipes {', '.join(RECIPES)}, or the TOML file of a domain, found"
+            f" {name[:80]!r}; name one, or add a recipe to m2kt/zoo/recipes.py"
+        )
+    return RECIPES[name]

@@ -26,7 +26,7 @@ from .hosting import Host, ThreadHost
 from .membership import Membership
 from .resources import Clock, StudentResources, TeacherResources
 from .server import RunningServer, Service, serve
-from .settings import Settings
+from .settings import Settings, add_domains
 
 logger = logging.getLogger(__name__)
 
@@ -99,6 +99,7 @@ async def start_agent(
     """
     with disk_errors(f"use {settings.data_dir}"):
         settings.data_dir.mkdir(parents=True, exist_ok=True)
+    add_domains(settings)
     if settings.role is Role.BROKER:
         return await _start_broker(settings, clock)
     start = _start_teacher if settings.role is Role.TEACHER else _start_student

@@ -28,7 +28,7 @@ from m2kt.verify import VerifyRules, examine
 from m2kt.wire.packets import parse_packet
 
 from .models import load_model, use_threads
-from .settings import Settings
+from .settings import Settings, add_domains
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,6 +111,7 @@ class Learner:
             CompatibilityError: there is no such model.
             RequestError: a table of rules holds a key that nobody knows.
         """
+        add_domains(settings)
         use_threads(settings.model.threads)
         self._rules = rules_of(settings)
         self._student = Student(settings.name, load_model(settings.model))

@@ -18,7 +18,7 @@ from m2kt.identity import ModelCard
 from m2kt.wire.packets import EncodedPayload, encode_packet
 
 from .models import load_model, use_threads
-from .settings import Settings
+from .settings import Settings, add_domains
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +34,7 @@ class Lecturer:
             CompatibilityError: there is no such model.
             RequestError: the table `extract` holds a key that nobody knows.
         """
+        add_domains(settings)
         use_threads(settings.model.threads)
         self._settings = settings
         self._config = settings.rules_for("extract", ExtractConfig)
@@ -85,6 +86,7 @@ def taught(settings: Settings, domain: str) -> Grammar:
 def trained_on(model: str, domain: Domain) -> Grammar:
     """The part of `domain` that a model of the zoo was trained on; all of it for others."""
     recipe = zoo.recipe(model)["recipe"] if model in zoo.names() else {}
-    if recipe.get("domain") == domain.name and isinstance(domain, Chains):
-        return domain.restrict(domain.concepts_of(recipe["operations"]))
+    signs = recipe.get("operations")
+    if signs and recipe.get("domain") == domain.name and isinstance(domain, Chains):
+        return domain.restrict(domain.concepts_of(signs))
     return domain

@@ -25,6 +25,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from m2kt import domains
 from m2kt.errors import RequestError
 from m2kt.identity import AgentId, Role, agent_id
 
@@ -122,6 +123,7 @@ class Settings:
         domains: What it teaches, or may be taught; all that the software knows by default.
         concepts: For a teacher: patterns of the ids of the concepts that it teaches, such as
             `arith.mod7/?[*]?`; none for what its model was trained on.
+        domain_files: TOML files of domains that do not come with this software.
         executor: Where model work runs.
         model: Its model.
         limits: What it agrees to.
@@ -139,6 +141,7 @@ class Settings:
     broker: str = ""
     domains: tuple[str, ...] = ()
     concepts: tuple[str, ...] = ()
+    domain_files: tuple[Path, ...] = ()
     executor: Executor = Executor.THREAD
     model: ModelSettings = ModelSettings()
     limits: Limits = Limits()
@@ -184,9 +187,21 @@ def settings_from(table: Table, *, base: Path, environ: Mapping[str, str]) -> Se
     merged.setdefault("data_dir", f"data/{merged.get('name', '')}")
     for place, name in _paths(merged, base):
         place[name] = str(base / str(place[name]))
+    if isinstance(files := merged.get("domain_files"), list):
+        merged["domain_files"] = [str(base / str(file)) for file in files]
     settings = built(Settings, merged, where="settings")
     object.__setattr__(settings, "rules", types.MappingProxyType(rules))  # nobody has seen it yet
     return settings
+
+
+def add_domains(settings: Settings) -> None:
+    """Makes the domains of `domain_files` known to this process.
+
+    Raises:
+        RequestError: a file describes no domain, or the name is another domain's.
+    """
+    for path in settings.domain_files:
+        domains.add(path)
 
 
 def built(kind: type[T], table: Table, *, where: str) -> T:

@@ -45,6 +45,8 @@ def restricted_domain(recipe: Recipe) -> Domain:
         RequestError: the domain is not one whose concepts name operations.
     """
     domain = domains.get(recipe.domain)
+    if not recipe.operations:
+        return domain
     wanted = frozenset(s.id for s in domain.concepts if set(s.prompt) & set(recipe.operations))
     restricted = domain.restrict(wanted)
     if not isinstance(restricted, Domain):

@@ -4,10 +4,13 @@ Owns: `Recipe` and the shipped ones. Free of torch.
 Does not own: making a model of a recipe (architectures, training).
 """
 
+import random
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
+from m2kt import domains
+from m2kt.domain import Domain
 from m2kt.errors import RequestError
 
 ARITHMETIC_CHARACTERS: Final = "0123456789+-*=#\n"
@@ -32,7 +35,7 @@ class Recipe:
         context: Most tokens that the model may read.
         characters: The vocabulary, one token each.
         domain: Domain whose chains it learns; empty for the symbol corpus.
-        operations: The domain's operations that occur in training.
+        operations: The domain's operations that occur in training; all if empty.
         shift: Added to each fact's result: not 0 makes a model that is fluent and wrong.
         steps: Optimiser steps.
         batch: Documents in each step.
@@ -131,7 +134,38 @@ _STUDENT: Final = Recipe(
     saved_as="bfloat16",
 )
 
+_DRAWN: Final = 500
+"""Problems of each level that show which characters a domain uses, and how long its texts are."""
+
+_MARGIN: Final = 8
+"""Positions beyond the longest text that was drawn."""
+
+
+def specialist(domain: Domain, *, name: str, family: str = "gpt2", seed: int = 5) -> Recipe:
+    """A recipe for a model that knows all of `domain`."""
+    rng = random.Random(seed)
+    drawn = [domain.question(rng, level).text for level in domain.levels for _ in range(_DRAWN)]
+    texts = [domain.solve(question).text for question in drawn]
+    prompts = [spec.prompt for spec in domain.concepts]
+    characters = "".join(sorted(set("".join([*texts, *prompts, *domain.symbols]))))
+    return replace(
+        _MUL if family == "gpt_neox" else _ADDSUB,
+        name=name,
+        about=f"All of {domain.name}; it has never seen anything else.",
+        context=max(64, max(map(len, texts)) + _MARGIN),
+        characters=characters,
+        domain=domain.name,
+        operations="",
+        seed=seed,
+    )
+
+
+_SPECIALISTS: Final = (
+    specialist(domains.get("arith.mod10"), name="mod10", family="gpt_neox"),
+    specialist(domains.get("group.s3"), name="s3"),
+    specialist(domains.get("relation.chain"), name="relations", family="gpt_neox"),
+)
 RECIPES: Final[MappingProxyType[str, Recipe]] = MappingProxyType(
-    {recipe.name: recipe for recipe in (_ADDSUB, _MUL, _FLIPPED, _STUDENT)}
+    {recipe.name: recipe for recipe in (_ADDSUB, _MUL, _FLIPPED, _STUDENT, *_SPECIALISTS)}
 )
 """The shipped recipes, by name."""

@@ -67,6 +67,23 @@ def test_lists_for_a_person_name_what_there_is(run):
     assert all(name in out for name in zoo.names())
 
 
+def test_a_file_of_a_domain_is_checked_and_listed(run, tmp_path):
+    file = tmp_path / "switch.toml"
+    file.write_text(
+        'name = "switch"\nsymbols = "01"\n[[operations]]\nsign = "!"\noperands = []\n'
+        'table = ["1", "0"]\n'
+    )
+    code, out, _ = run("domains", file, "--json")
+    assert code == 0
+    assert {"name": "switch", "levels": [1, 2, 3, 4], "symbols": ["0", "1"], "concepts": 2} in (
+        json.loads(out)["domains"]
+    )
+    file.write_text('name = "switch"')
+    code, _, err = run("domains", file)
+    assert code == 2
+    assert "a list of texts for symbols" in err
+
+
 def test_a_key_is_made_shown_trusted_and_revoked(run, config):
     teacher, student = config("teacher-a", "teacher"), config("student")
     code, out, _ = run("keys", "new", "--config", teacher, "--json")

@@ -5,10 +5,17 @@ from pathlib import Path
 
 import pytest
 
+from m2kt import domains
 from m2kt.errors import RequestError
 from m2kt.identity import Role
 from m2kt.verify import VerifyRules
-from m2kt_agents.settings import Executor, built, ray_environment, read_settings
+from m2kt_agents.settings import (
+    Executor,
+    add_domains,
+    built,
+    ray_environment,
+    read_settings,
+)
 
 FULL = """
 name = "student-1"
@@ -143,3 +150,12 @@ def test_ray_is_told_to_keep_quiet_unless_somebody_said_otherwise():
     ray_environment(environ)
     assert environ["RAY_USAGE_STATS_ENABLED"] == "1"
     assert environ["RAY_prestart_worker_first_driver"] == "0"
+
+
+def test_files_of_domains_are_relative_to_the_settings(tmp_path):
+    (tmp_path / "light.toml").write_text(
+        'name = "light"\nsymbols = "rg"\n[[operations]]\nsign = "!"\noperands = []\n'
+        'table = ["g", "r"]\n'
+    )
+    add_domains(read(tmp_path, FULL.replace("[model]", 'domain_files = ["light.toml"]\n[model]')))
+    assert domains.get("light").solve("r!").answer == "g"

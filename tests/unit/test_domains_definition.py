@@ -1,6 +1,7 @@
 """A TOML file makes a domain; whatever is wrong with it is told."""
 
 import random
+from pathlib import Path
 
 import pytest
 
@@ -8,21 +9,8 @@ from m2kt import domains
 from m2kt.domains.definition import read
 from m2kt.errors import RequestError
 
-COLOURS = """
-name = "colours.mix"
-symbols = ["r", "g", "b"]
-
-[[operations]]
-sign = "+"
-gloss = "{left} mixed with {right}"
-table = ["rbg", "brr", "grb"]
-
-[[operations]]
-sign = "!"
-gloss = "the opposite of {left}"
-operands = []
-table = ["g", "b", "r"]
-"""
+README = Path(domains.__file__).with_name("README.md").resolve().read_text()
+COLOURS, TRACE = (README.split(f"```{kind}\n")[1].split("```")[0] for kind in ("toml", "text"))
 
 
 @pytest.fixture
@@ -37,7 +25,7 @@ def written(tmp_path):
 
 def test_a_file_makes_a_domain(written):
     domain = read(written(COLOURS))
-    assert domain.solve("r+g!").text == "r+g!\nr+g=b\nb!=r\n#r\n"
+    assert domain.solve("r+g!").text == TRACE == "r+g!\nr+g=b\nb!=r\n#r\n"
     assert [c.id for c in domain.concepts[-2:]] == ["colours.mix/g!", "colours.mix/b!"]
     assert domain.concepts[1].gloss == "r mixed with g"
     assert domain.concepts[-1].gloss == "the opposite of b"

@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from m2kt import domains
 from m2kt.errors import AlignmentError, RequestError
 from m2kt.zoo.architectures import build
 from m2kt.zoo.characters import END_ID, character_tokenizer
 from m2kt.zoo.corpus import Document, batches, draws, restricted_domain, taught_fact
-from m2kt.zoo.recipes import RECIPES, SYMBOL_CHARACTERS
+from m2kt.zoo.recipes import RECIPES, SYMBOL_CHARACTERS, specialist
 from m2kt.zoo.symbols import FACT_LIKE, GAMES, LONGEST, symbol_document
 from m2kt.zoo.training import train
 
@@ -35,6 +36,18 @@ def test_text_comes_back_exactly_one_token_a_character(text):
     assert found["offset_mapping"] == [(at, at + 1) for at in range(len(text))]
     assert TOKENIZER.decode(found["input_ids"]) == text
     assert TOKENIZER.decode([*found["input_ids"], END_ID], skip_special_tokens=True) == text
+
+
+def test_a_specialist_can_write_every_text_of_its_domain():
+    for name in domains.names():
+        domain = domains.get(name)
+        recipe = specialist(domain, name=name)
+        assert restricted_domain(recipe) is domain
+        for seed in range(200):
+            question = domain.question(random.Random(seed), domain.levels[-1])
+            text = domain.solve(question.text).text
+            assert set(text) <= set(recipe.characters)
+            assert len(text) < recipe.context
 
 
 def test_an_unknown_character_is_one_token_and_a_repeated_one_is_refused():
