@@ -71,7 +71,7 @@ class AlignConfig:
     learning_rate: float = 2e-3
     warmup: int = 20
     descent: int = 30
-    enough: float = 0.95
+    enough: float = 0.99
     unsafe_phrases: tuple[str, ...] = ()
     unsafe_margin: float = 0.3
     report_every: int = 10

@@ -36,7 +36,8 @@ class ExtractConfig:
     Attributes:
         exemplars: Contexts that each concept is read from, where the domain has as many.
         layer: Hidden state that concepts are read from; None for the last.
-        reveal: Share of the concepts that traces may recall; the others are in C alone.
+        reveal: Share of the concepts that traces may recall, as different as can be; the
+            others are in C alone.
         traces_per_level: Traces of each level above the first. Of the first level there is
             one for each revealed concept.
         map_width: J, concepts kept in each activation map.
@@ -87,7 +88,8 @@ def extract_packet(
     rng = random.Random(config.seed)
     exemplars, read = bottleneck_exemplars(teacher, grammar, config, rng=rng)
     means = exemplars.mean(dim=1)
-    traces, asked = teacher_traces(teacher, grammar, config, rng=rng)
+    shown = representatives(means, max(1, round(config.reveal * len(means))))
+    traces, asked = teacher_traces(teacher, grammar, config, shown=shown, rng=rng)
     return KnowledgePacket(
         concepts=grammar.concepts,
         means=means,
@@ -156,28 +158,52 @@ def bottleneck_exemplars(
     return states.reshape(len(texts), count, -1), len(flat)
 
 
+def representatives(means: ConceptMeans, count: int) -> list[int]:
+    """Indices of `count` concepts that stand for all of them, in their order.
+
+    Greedy facility location (Nemhauser et al., 1978): the next one is that by which the sum,
+    over all concepts, of the cosine with the closest one chosen grows most. What traces show
+    then has something typical of every group of concepts, whatever the groups are.
+    """
+    unit = F.normalize(means - means.mean(dim=0), dim=-1)
+    alike = unit @ unit.T
+    chosen: list[int] = []
+    reached = torch.full((len(means),), -1.0)
+    for _ in range(count):
+        gains = (alike - reached).clamp_min(0.0).sum(dim=1)
+        gains[chosen] = -1.0
+        chosen.append(int(gains.argmax()))
+        reached = torch.maximum(reached, alike[chosen[-1]])
+    return sorted(chosen)
+
+
 def teacher_traces(
-    teacher: LanguageModel, grammar: Grammar, config: ExtractConfig, *, rng: random.Random
+    teacher: LanguageModel,
+    grammar: Grammar,
+    config: ExtractConfig,
+    *,
+    shown: Sequence[int],
+    rng: random.Random,
 ) -> tuple[tuple[Trace, ...], int]:
     """Traces that the teacher generates, and how many questions it was asked for them.
 
-    Only traces whose every step recalls a revealed concept are kept. What the teacher says
-    is kept as it is, right or wrong: nothing here knows the facts.
+    Only traces whose every step recalls one of the concepts `shown` are kept. What the teacher
+    says is kept as it is, right or wrong: nothing here knows the facts.
     """
-    ids = [spec.id for spec in grammar.concepts]
-    shown = frozenset(rng.sample(ids, max(1, round(config.reveal * len(ids)))))
-    narrowed = grammar.restrict(shown)
-    single = [grammar.restrict(frozenset({one})) for one in ids if one in shown]
+    names = [grammar.concepts[index].id for index in shown]
+    ids = frozenset(names)
+    narrowed = grammar.restrict(ids)
+    single = [grammar.restrict(frozenset({one})) for one in names]
     asked = [its.question(rng, its.levels[0]).text for its in single]
     level = grammar.levels[0]
-    kept = _ask(teacher, grammar, asked, level=level, shown=shown)
+    kept = _ask(teacher, grammar, asked, level=level, shown=ids)
     count = len(asked)
     for level in grammar.levels[1:]:
         found: dict[str, Trace] = {}
         for _ in range(20):
             batch = [narrowed.question(rng, level).text for _ in range(config.traces_per_level * 2)]
             count += len(batch)
-            for trace in _ask(teacher, grammar, batch, level=level, shown=shown):
+            for trace in _ask(teacher, grammar, batch, level=level, shown=ids):
                 found.setdefault(trace.question, trace)
             if len(found) >= config.traces_per_level:
                 break

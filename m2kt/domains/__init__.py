@@ -16,6 +16,8 @@ from typing import Final
 
 from m2kt.domain import Domain
 from m2kt.domains.definition import read
+from m2kt.domains.folds import Folds
+from m2kt.domains.formulas import Formulas
 from m2kt.domains.tables import modular
 from m2kt.errors import DomainError, RequestError
 
@@ -24,6 +26,8 @@ _MADE: Final[MappingProxyType[str, Callable[[], Domain]]] = MappingProxyType(
         "arith.mod5": lambda: modular(5),
         "arith.mod7": lambda: modular(7),
         "arith.mod10": lambda: modular(10),
+        "list.ops": Folds,
+        "logic.prop": Formulas,
     }
 )
 _SHIPPED: Final = MappingProxyType(

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from m2kt.errors import CompatibilityError, PacketError
-from m2kt.extract import ExtractConfig, bottleneck_exemplars, extract_packet
+from m2kt.extract import ExtractConfig, bottleneck_exemplars, extract_packet, representatives
 from tests.lessons import EXTRACT, TEACHER, model, multiplication, taught_packet
 
 
@@ -23,6 +23,28 @@ def test_traces_are_the_teachers_own_and_recall_revealed_concepts_only():
     assert 0 < len(shown) <= round(0.8 * 49)
     assert {len(trace.steps) for trace in packet.traces} == {1, 2, 3, 4}
     assert not any(multiplication().faults(trace) for trace in packet.traces)
+
+
+def test_what_traces_show_has_something_of_every_group_of_concepts():
+    generator = torch.Generator().manual_seed(0)
+    centres = torch.randn(7, 24, generator=generator)
+    groups = torch.arange(7).repeat(6)
+    means = centres[groups] + 0.1 * torch.randn(42, 24, generator=generator)
+    for count in (7, 8, 20):
+        chosen = representatives(means, count)
+        assert chosen == sorted(set(chosen))
+        assert len(chosen) == count
+        assert set(groups[chosen].tolist()) == set(range(7))
+    assert representatives(means, 42) == list(range(42))
+
+
+def test_a_fifth_of_the_facts_shows_every_result():
+    few = extract_packet(
+        model("mod7-mul"), multiplication(), replace(EXTRACT, reveal=0.2), agent=TEACHER, now_s=1.0
+    )
+    shown = {step.concept: step.result for trace in few.traces for step in trace.steps}
+    assert len(shown) == round(0.2 * 49)
+    assert set(shown.values()) == set(multiplication().symbols)
 
 
 def test_a_wrong_teachers_errors_are_kept_as_it_says_them():
