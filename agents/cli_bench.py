@@ -1,6 +1,6 @@
-"""`m2kt bench ingest`: how fast alignment is, beside two other ways to train, on this machine.
+"""`m2kt bench ingest|transfer`: how fast alignment is, and what transfer reaches and why.
 
-Owns: this command. Does not own: what is measured, and how (m2kt.bench).
+Owns: these commands. Does not own: what is measured, and how (m2kt.bench).
 """
 
 import json
@@ -8,6 +8,7 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,11 +28,6 @@ from m2kt import progress
 from . import console
 
 app = typer.Typer(no_args_is_help=True, help="Benchmarks, each with its record as JSON.")
-
-
-@app.callback()
-def _root() -> None:
-    """Keeps `ingest` a command of its own while it is the only one."""
 
 
 @app.command()
@@ -75,6 +71,64 @@ def ingest(
         out.write_text(json.dumps(told, indent=1, allow_nan=False) + "\n")
         console.say(f"the record stands in {out}")
     show(told)
+
+
+@app.command()
+def transfer(
+    out: Annotated[Path | None, typer.Option("--json", help="File for the whole record.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Two domains, one seed.")] = False,
+    student: Annotated[
+        str, typer.Option("--student", help="Model: symbols-student, smollm2-135m, ...")
+    ] = "symbols-student",
+    domain: Annotated[
+        list[str] | None, typer.Option("--domain", help="Instead of all; may come again.")
+    ] = None,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Their number.")] = 0,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes.")] = 2,
+    threads: Annotated[int, typer.Option("--threads", min=1, help="Of each process.")] = 1,
+    folder: Annotated[
+        Path, typer.Option("--cells", help="Folder of results; a run goes on from there.")
+    ] = Path("bench/cells"),
+) -> None:
+    """Transfers every domain, and runs controls, curves and baselines beside it."""
+    from m2kt.bench.transfer import QUICK, TransferConfig, cells_of, measure_transfer
+
+    config = replace(
+        QUICK if quick else TransferConfig(), student=student, workers=workers, threads=threads
+    )
+    if domain:
+        config = replace(config, domains=tuple(domain))
+    if seeds:
+        config = replace(config, seeds=tuple(range(seeds)))
+    console.say(f"{len(set(cells_of(config)))} cells; what stands in {folder} is not run again")
+    with _bar() as bar:
+        record = measure_transfer(config, folder, _Cells(bar).tell)
+    told = console.plain(_when_and_how() | record)
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(json.dumps(told, indent=1, allow_nan=False) + "\n")
+        console.say(f"the record stands in {out}")
+    show_transfer(told)
+
+
+def show_transfer(record: Mapping[str, Any]) -> None:
+    """The main table, and what each control leaves of it."""
+    shown = console.table("", "domain", "#teacher", "#before", "#after", "#95 %", "#retention")
+    for name, its in record["domains"].items():
+        low, high = its["interval"]
+        shown.add_row(
+            name,
+            f"{its['teacher']:.3f}",
+            f"{its['before']:.3f}",
+            f"{its['after']:.3f}",
+            f"{low:.3f} to {high:.3f}",
+            f"{its['retention']:.3f}",
+        )
+    console.out.print(shown)
+    shown = console.table("", "a fifth of the facts shown", "#accuracy")
+    for name, its in record["controls"].items():
+        shown.add_row(name, f"{its['accuracy']:.3f}")
+    console.out.print(shown)
 
 
 def _when_and_how() -> dict[str, str]:
@@ -136,3 +190,19 @@ class _News:
         self._bar.update(self._tasks[news.message], completed=figures["steps"], news=accuracy)
         if not console.err.is_terminal:  # where a bar is drawn at its end only
             console.say(f"{news.message}: {figures['steps']:.0f} steps  {accuracy}".rstrip())
+
+
+class _Cells:
+    """Turns what the matrix tells into one bar, and a line for each cell."""
+
+    def __init__(self, bar: Progress) -> None:
+        self._bar = bar
+        self._task = bar.add_task("cells", total=None, news="")
+
+    def tell(self, news: progress.Progress) -> None:
+        """Of the state of things."""
+        figures = news.figures
+        done, total = figures["done"], figures["of"]
+        self._bar.update(self._task, completed=done, total=total, news=news.message)
+        if "mean" in figures:
+            console.say(f"{done:.0f}/{total:.0f}  {news.message}  {figures['mean']:.3f}")

@@ -66,7 +66,7 @@ class AlignConfig:
     contexts: int = 4
     readout_steps: int = 60
     readout_batch: int = 32
-    steps: int = 200
+    steps: int = 400
     batch: int = 12
     learning_rate: float = 2e-3
     warmup: int = 20

@@ -196,14 +196,14 @@ def teacher_traces(
     single = [grammar.restrict(frozenset({one})) for one in names]
     asked = [its.question(rng, its.levels[0]).text for its in single]
     level = grammar.levels[0]
-    kept = _ask(teacher, grammar, asked, level=level, shown=ids)
+    kept = ask(teacher, grammar, asked, level=level, shown=ids)
     count = len(asked)
     for level in grammar.levels[1:]:
         found: dict[str, Trace] = {}
         for _ in range(20):
             batch = [narrowed.question(rng, level).text for _ in range(config.traces_per_level * 2)]
             count += len(batch)
-            for trace in _ask(teacher, grammar, batch, level=level, shown=ids):
+            for trace in ask(teacher, grammar, batch, level=level, shown=ids):
                 found.setdefault(trace.question, trace)
             if len(found) >= config.traces_per_level:
                 break
@@ -216,7 +216,7 @@ def teacher_traces(
     return tuple(kept), count
 
 
-def _ask(
+def ask(
     teacher: LanguageModel,
     grammar: Grammar,
     questions: Sequence[str],
@@ -224,6 +224,7 @@ def _ask(
     level: int,
     shown: frozenset[str],
 ) -> list[Trace]:
+    """Traces that the teacher writes under `questions`, if they recall none but `shown`."""
     said = teacher.complete(
         [question + "\n" for question in questions],
         max_new_tokens=grammar.completion_characters(level),

@@ -167,14 +167,14 @@ class Workbook:
         """The teacher's traces, with the states of the frozen prefix computed once."""
         rows = [self.model.encode_trace(trace) for trace in self.lesson.traces]
         self.trace_tokens = sum(len(row.ids) for row in rows)
-        return self._with_states(rows, self.lesson.maps)
+        return self.prepare(rows, self.lesson.maps)
 
     def compose(self, rng: random.Random, count: int, results: Mapping[str, str]) -> list[Exercise]:
         """Own problems of the public grammar, worked out with what was read."""
         traces = [self._own(rng, results) for _ in range(count)]
         rows = [self.model.encode_trace(trace) for trace in traces]
         maps = [tuple({self.index[s.concept]: 1.0} for s in trace.steps) for trace in traces]
-        return self._with_states(rows, maps)
+        return self.prepare(rows, maps)
 
     def _own(self, rng: random.Random, results: Mapping[str, str]) -> Trace:
         for _ in range(POSED):
@@ -286,9 +286,10 @@ class Workbook:
         self.tokens = torch.tensor(tokens, device=self.model.device)
 
     @torch.no_grad()
-    def _with_states(
+    def prepare(
         self, rows: Sequence[TracedIds], maps: Sequence[tuple[dict[int, float], ...]]
     ) -> list[Exercise]:
+        """Exercises with the states of the frozen prefix."""
         found = []
         for at in range(0, len(rows), CACHE_BATCH):
             some = rows[at : at + CACHE_BATCH]

@@ -6,6 +6,7 @@ from m2kt import domains
 from m2kt.align import AlignConfig
 from m2kt.bench import course as courses
 from m2kt.bench.course import Course
+from m2kt.bench.subjects import draw_lesson, subject
 from m2kt.cal import CALConfig
 from m2kt.extract import ExtractConfig
 from m2kt.packet import Lesson
@@ -19,7 +20,7 @@ PUPIL = "mod7-flipped"
 
 @cache
 def lesson() -> Lesson:
-    return courses.draw_lesson(ExtractConfig(traces_per_level=4))
+    return draw_lesson(subject(courses.DOMAIN), ExtractConfig(traces_per_level=4))
 
 
 @cache

@@ -1,41 +1,26 @@
-"""What the contenders of a benchmark learn: two teachers' packets, made into one lesson.
+"""What the contenders of a benchmark learn: one lesson, as a packet and as texts.
 
-The packets go the way of every packet: signed, authenticated, parsed, screened, combined.
-Their traces show every fact, so that a contender that cannot read concepts can learn all.
+Its traces show every fact, so that a contender that cannot read concepts can learn all.
 
-Owns: `Course`, its texts and its probes. Does not own: how it is learnt (contenders).
+Owns: `Course`, its texts and its probes. Does not own: where lessons come from (subjects), how
+they are learnt (contenders).
 """
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final, final
 
-from m2kt import domains, zoo
+from m2kt import domains
 from m2kt.align import AlignConfig
-from m2kt.combine import CombineRules, combine
-from m2kt.domain import Domain, Grammar, Trace
-from m2kt.errors import CompatibilityError
-from m2kt.extract import ExtractConfig, extract_packet
-from m2kt.identity import AgentId
-from m2kt.language_model import LanguageModel, load_language_model
+from m2kt.bench.subjects import STUDENT, load_model
+from m2kt.domain import Grammar, Trace
 from m2kt.lessonplan import known_results
-from m2kt.packet import Lesson, ScreenedPacket
+from m2kt.packet import Lesson
 from m2kt.probes import ProbeSet, draw_probes
-from m2kt.screen import ScreenRules, screen
-from m2kt.signing import Ed25519Signer
 from m2kt.student import Student
-from m2kt.trust import TrustStore
-from m2kt.wire.admission import Expectations
-from m2kt.wire.chunks import SealHeader, authenticate_whole, seal
-from m2kt.wire.packets import encode_packet, parse_packet
 
 DOMAIN: Final = "arith.mod7"
-TEACHERS: Final[Mapping[str, str]] = {"mod7-addsub": "+-", "mod7-mul": "*"}
-"""Models of the zoo and the operations that each teaches."""
-STUDENT: Final = AgentId("bench-student")
-NOW_S: Final = 1_800_000_000.0
-"""The time at which packets are signed; any will do, as long as it is always the same."""
 PROBE_SEED: Final = 20_260_101
 
 Batch = tuple[Trace, ...]
@@ -74,47 +59,9 @@ class Course:
         return replace(self, align=align, batches=batches, examine_every=steps + 1)
 
 
-def load_model(name: str) -> LanguageModel:
-    """A model of the zoo, or any other by its name."""
-    return load_language_model(str(zoo.folder(name)) if name in zoo.names() else name)
-
-
 def load_student(name: str) -> Student:
     """The student as it stands before every run."""
     return Student(STUDENT, load_model(name))
-
-
-def draw_lesson(extract: ExtractConfig) -> Lesson:
-    """Both teachers' packets as one lesson.
-
-    Raises:
-        CompatibilityError: screening refused a packet.
-    """
-    domain = domains.get(DOMAIN)
-    return combine([_packet(domain, name, extract) for name in TEACHERS], CombineRules())
-
-
-def _packet(domain: Domain, teacher: str, extract: ExtractConfig) -> ScreenedPacket:
-    ids = [c.id for c in domain.concepts if any(sign in c.id for sign in TEACHERS[teacher])]
-    grammar = domain.restrict(frozenset(ids))
-    agent, signer = AgentId(teacher), Ed25519Signer.generate()
-    packet = extract_packet(load_model(teacher), grammar, extract, agent=agent, now_s=NOW_S)
-    encoded = encode_packet(packet)
-    header = SealHeader(audience=STUDENT, nonce=b"", sequence=1, issued_at_s=NOW_S, ttl_s=60.0)
-    payload = authenticate_whole(
-        seal(encoded, signer, header).envelope,
-        encoded.payload,
-        TrustStore().enrol(signer.key_id, agent),
-        Expectations(audience=STUDENT, now_s=NOW_S, domain=DOMAIN),
-        seen=lambda _: False,
-    )
-    found = screen(parse_packet(payload), domain, ScreenRules())
-    if not isinstance(found, ScreenedPacket):
-        raise CompatibilityError(
-            f"expected a packet of {teacher} that passes screening, found"
-            f" {'; '.join(found.details)}; extract with other settings"
-        )
-    return found
 
 
 def draw_probes_for(lesson: Lesson, *, per_level: int) -> ProbeSet:

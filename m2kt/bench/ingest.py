@@ -31,15 +31,14 @@ from m2kt.bench.contenders import CONTENDERS, OURS
 from m2kt.bench.course import (
     DOMAIN,
     PROBE_SEED,
-    TEACHERS,
     Course,
     draw_batches,
-    draw_lesson,
     draw_probes_for,
     load_student,
 )
 from m2kt.bench.machine import describe, matmul_peak
 from m2kt.bench.runs import Run, counted_run, planned, starting_s, timed_run
+from m2kt.bench.subjects import draw_lesson, subject
 from m2kt.bench.watch import REHEARSAL
 from m2kt.errors import AlignmentError, RequestError
 from m2kt.extract import ExtractConfig
@@ -138,7 +137,7 @@ def measure_ingest(config: IngestConfig, report: Report) -> dict[str, Any]:
 
 def make_course(config: IngestConfig) -> Course:
     """The lesson, extracted once for all contenders."""
-    lesson = draw_lesson(config.extract)
+    lesson = draw_lesson(subject(DOMAIN), config.extract)
     batches = draw_batches(
         lesson,
         domains.get(DOMAIN),
@@ -226,7 +225,7 @@ def _about(course: Course) -> dict[str, Any]:
     traces = course.lesson.traces
     return {
         "domain": DOMAIN,
-        "teachers": list(TEACHERS),
+        "teachers": list(subject(DOMAIN).teachers),
         "concepts": len(course.lesson.concepts),
         "concepts_shown": len({step.concept for trace in traces for step in trace.steps}),
         "traces": len(traces),

@@ -16,6 +16,7 @@ from typing import Final
 
 from m2kt.domain import Domain
 from m2kt.domains.definition import read
+from m2kt.domains.digits import Digits
 from m2kt.domains.folds import Folds
 from m2kt.domains.formulas import Formulas
 from m2kt.domains.tables import modular
@@ -26,6 +27,7 @@ _MADE: Final[MappingProxyType[str, Callable[[], Domain]]] = MappingProxyType(
         "arith.mod5": lambda: modular(5),
         "arith.mod7": lambda: modular(7),
         "arith.mod10": lambda: modular(10),
+        "arith.digits": Digits,
         "list.ops": Folds,
         "logic.prop": Formulas,
     }

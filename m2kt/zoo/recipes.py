@@ -164,6 +164,7 @@ _SPECIALISTS: Final = (
     specialist(domains.get("arith.mod10"), name="mod10", family="gpt_neox"),
     specialist(domains.get("group.s3"), name="s3"),
     specialist(domains.get("relation.chain"), name="relations", family="gpt_neox"),
+    specialist(domains.get("arith.digits"), name="digits"),
     specialist(domains.get("logic.prop"), name="logic"),
     specialist(domains.get("list.ops"), name="lists", family="gpt_neox"),
 )

@@ -2,6 +2,7 @@
 
 from m2kt import domains
 from m2kt.bench import course as courses
+from m2kt.bench.subjects import draw_lesson, subject
 from m2kt.extract import ExtractConfig
 from tests.courses import course, lesson
 
@@ -20,7 +21,7 @@ def test_the_traces_show_every_fact_so_that_texts_alone_can_teach_all():
 
 
 def test_the_same_settings_give_the_same_lesson():
-    again = courses.draw_lesson(ExtractConfig(traces_per_level=4))
+    again = draw_lesson(subject(courses.DOMAIN), ExtractConfig(traces_per_level=4))
     assert again.traces == lesson().traces
     assert [c.spec for c in again.concepts] == [c.spec for c in lesson().concepts]
 

@@ -1,0 +1,184 @@
+"""One cell of an experiment: a student, a domain, a way to teach it, a seed; and what came of it.
+
+Owns: `Cell`, `run_cell`. Does not own: which cells there are (transfer), where and when they
+run (matrix).
+"""
+
+import random
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Final, final
+
+from m2kt import domains
+from m2kt.align import AlignConfig, align
+from m2kt.bench.baselines import BASELINES, learn
+from m2kt.bench.controls import CONTROLS
+from m2kt.bench.subjects import STUDENT, Subject, draw_lesson, load_model, subject
+from m2kt.cal import ConceptAlignmentLayer
+from m2kt.domain import answer_in
+from m2kt.errors import RequestError
+from m2kt.extract import ExtractConfig, ask
+from m2kt.packet import Lesson
+from m2kt.probes import ProbeSet, draw_probes
+from m2kt.progress import silent
+from m2kt.student import Student
+from m2kt.verdict import Exam
+from m2kt.verify import examine
+
+TEACHER: Final = "teacher"
+PROMPTED: Final = ("zero_shot", "four_shot")
+PROBE_SEED: Final = 20_260_101
+EXAMPLE_SEED: Final = 7
+SHOTS: Final = 4
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """What is run.
+
+    Attributes:
+        student: Name of its model.
+        domain: Name of the domain.
+        way: A control, a baseline, `zero_shot`, `four_shot`, or `teacher`, which examines the
+            teachers themselves.
+        reveal: Share of the facts that traces show.
+        examples: For a baseline, N.
+        seed: Of alignment and of the packets.
+        per_level: Held-out problems of each level.
+        traces_per_level: Of each packet.
+        text_rate: For a baseline, its peak learning rate.
+        align: How a lesson is learnt.
+    """
+
+    student: str
+    domain: str
+    way: str
+    reveal: float = 1.0
+    examples: int = 0
+    seed: int = 0
+    per_level: int = 100
+    traces_per_level: int = 60
+    text_rate: float = 8e-3
+    align: AlignConfig = field(default_factory=AlignConfig)
+
+    def __post_init__(self) -> None:
+        known = {*CONTROLS, *BASELINES, *PROMPTED, TEACHER}
+        if self.way not in known:
+            raise RequestError(f"expected a way of {', '.join(sorted(known))}, found {self.way!r}")
+
+
+def run_cell(cell: Cell) -> dict[str, Any]:
+    """Everything that came of a cell, as JSON has it.
+
+    Raises:
+        M2KTError: it could not be run.
+    """
+    started_s = time.perf_counter()
+    its, domain = subject(cell.domain), domains.get(cell.domain)
+    lesson = _lesson(cell, its)
+    exclude = {trace.question for trace in lesson.traces}
+    probes = draw_probes(domain, seed=PROBE_SEED, per_level=cell.per_level, exclude=exclude)
+    prepared_s = time.perf_counter() - started_s
+    figures: dict[str, float] = {}
+    meter: dict[str, int] = {}
+    if cell.way == TEACHER:
+        exam = composed_exam(its, probes)
+    else:
+        student = Student(STUDENT, load_model(cell.student))
+        started_s = time.perf_counter()
+        cal, figures, meter = _taught(cell, its, lesson, student, probes)
+        figures = {**figures, "learning_s": time.perf_counter() - started_s}
+        examples = _examples(cell, lesson) if cell.way == "four_shot" else ""
+        exam = examine(student, domain, probes, cal, examples=examples)
+    return {
+        "cell": asdict(cell),
+        "mean": exam.mean,
+        "accuracy": {str(level): share for level, share in exam.accuracy.items()},
+        "levels": list(exam.levels),
+        "right": [int(mark) for mark in exam.right],
+        "unseen": _unseen(lesson, probes, exam),
+        "figures": figures | {"prepared_s": prepared_s},
+        "meter": meter,
+    }
+
+
+def _lesson(cell: Cell, its: Subject) -> Lesson:
+    """The lesson, changed as the cell's control wants it."""
+    change, rules = CONTROLS.get(cell.way, CONTROLS["with_c"])
+    extract = ExtractConfig(
+        reveal=cell.reveal, traces_per_level=cell.traces_per_level, seed=cell.seed
+    )
+    return draw_lesson(its, extract, change=change, rules=rules)
+
+
+Outcome = tuple[ConceptAlignmentLayer | None, dict[str, float], dict[str, int]]
+
+
+def _taught(
+    cell: Cell, its: Subject, lesson: Lesson, student: Student, probes: ProbeSet
+) -> Outcome:
+    """What the student carries in the exam, figures of the lesson, and what it consumed."""
+    config = replace(cell.align, seed=cell.seed)
+    if cell.way in PROMPTED:
+        return None, {}, {}
+    if cell.way in CONTROLS:
+        candidate = align(student, lesson, domains.get(cell.domain), config, silent)
+        return candidate.cal, dict(candidate.figures), asdict(candidate.meter)
+    asked = {item.question for item in probes.items}
+    examples = BASELINES[cell.way](its, lesson, cell.examples, EXAMPLE_SEED + cell.seed, asked)
+    cal = learn(student, lesson, examples, config, rate=cell.text_rate)
+    model = student.language_model
+    tokens = sum(len(model.encode_trace(example.trace).ids) for example in examples)
+    soft = sum(example.belief is not None for example in examples)
+    states = len(domains.get(cell.domain).symbols)
+    meter = {"examples": len(examples), "labels": soft, "logits": soft * states}
+    return cal, {}, meter | {"trace_tokens": tokens}
+
+
+def _examples(cell: Cell, lesson: Lesson) -> str:
+    """Traces of the packets, drawn by the seed, the longest ones among them."""
+    order = sorted(lesson.traces, key=lambda trace: (-len(trace.steps), trace.question))
+    return "".join(
+        trace.text for trace in random.Random(cell.seed).sample(order[: 8 * SHOTS], SHOTS)
+    )
+
+
+def composed_exam(its: Subject, probes: ProbeSet) -> Exam:
+    """How the teachers do on `probes`: one by itself, several composed fact by fact.
+
+    Several are asked for every fact alone, each for its own; the problems are worked out with
+    what they said. That is the best that anyone could make of them.
+    """
+    domain = domains.get(its.domain)
+    if len(its.teachers) == 1:
+        model = load_model(next(iter(its.teachers)))
+        return examine(Student(STUDENT, model), domain, probes, None)
+    said: dict[str, str] = {}
+    for name in its.teachers:
+        model, grammar = load_model(name), its.taught(name)
+        level, known = grammar.levels[0], frozenset(spec.id for spec in grammar.concepts)
+        asked = [spec.prompt.rstrip("=") for spec in grammar.concepts]
+        for trace in ask(model, grammar, asked, level=level, shown=known):
+            said |= {step.concept: step.result for step in trace.steps}
+    marks = []
+    for item in probes.items:
+        try:
+            found = answer_in(domain.work(item.question, said.__getitem__).completion)
+        except KeyError:
+            found = None
+        marks.append(found == item.answer)
+    return Exam(tuple(item.level for item in probes.items), tuple(marks))
+
+
+def _unseen(lesson: Lesson, probes: ProbeSet, exam: Exam) -> Mapping[str, float]:
+    """How it did on problems that need a fact which no trace shows, and on all others."""
+    shown = {step.concept for trace in lesson.traces for step in trace.steps}
+    needs = [not set(item.concepts) <= shown for item in probes.items]
+    found: dict[str, float] = {}
+    for name, wanted in (("needed", True), ("not_needed", False)):
+        marks = [right for right, its in zip(exam.right, needs, strict=True) if its is wanted]
+        if marks:
+            found |= {name: sum(marks) / len(marks), f"{name}_items": float(len(marks))}
+    return found

@@ -1,0 +1,139 @@
+"""Controls: what a packet is worth when what it is said to carry is taken out of it.
+
+    with_c        nothing is changed
+    shuffled_c    the c_k belong to other concepts
+    random_c      the c_k are drawn with the mean and the deviations of C
+    untrained_c   the c_k are read from the teacher before it was trained
+    without_c     what no trace shows is not in the packet, and the c_k of the rest are random
+    wrong_facts   the results that traces show belong to other facts
+
+The first five have the same traces. Each goes the whole way: signed, screened, learnt.
+
+Owns: `CONTROLS`. Does not own: how they are run (matrix).
+"""
+
+import random
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Final
+
+import torch
+from transformers import AutoModelForCausalLM
+
+from m2kt.bench.subjects import Change
+from m2kt.domain import Grammar, Trace
+from m2kt.extract import ExtractConfig, bottleneck_exemplars
+from m2kt.language_model import LanguageModel
+from m2kt.packet import ActivationMaps, KnowledgePacket
+from m2kt.screen import ScreenRules
+from m2kt.tensors import Exemplars
+
+DEVIATION: Final = 0.02
+"""Of the weights of a teacher that was never trained."""
+CHECKED: Final = ScreenRules()
+UNCHECKED: Final = ScreenRules(check_traces=False)
+"""For traces that are wrong on purpose: a student would refuse them."""
+
+
+def _with_exemplars(packet: KnowledgePacket, exemplars: Exemplars) -> KnowledgePacket:
+    return replace(packet, exemplars=exemplars, means=exemplars.mean(dim=1))
+
+
+def with_c(packet: KnowledgePacket, _model: LanguageModel, _grammar: Grammar) -> KnowledgePacket:
+    """The packet as it is."""
+    return packet
+
+
+def shuffled_c(
+    packet: KnowledgePacket, _model: LanguageModel, _grammar: Grammar
+) -> KnowledgePacket:
+    """Every c_k goes to another concept."""
+    count = len(packet.concepts)
+    order = torch.randperm(count, generator=_generator(packet))
+    onward = torch.empty(count, dtype=torch.long)
+    onward[order] = order.roll(1)  # one cycle: none stays where it was
+    return _with_exemplars(packet, packet.exemplars[onward])
+
+
+def random_c(packet: KnowledgePacket, _model: LanguageModel, _grammar: Grammar) -> KnowledgePacket:
+    """Every c_k is drawn, coordinate by coordinate, with the mean and deviation of C."""
+    means = packet.means
+    drawn = torch.randn(means.shape, generator=_generator(packet))
+    centres = means.mean(dim=0) + drawn * means.std(dim=0)
+    spread = packet.exemplars - means[:, None]
+    return _with_exemplars(packet, centres[:, None] + spread)
+
+
+def untrained_c(packet: KnowledgePacket, model: LanguageModel, grammar: Grammar) -> KnowledgePacket:
+    """The c_k of the teacher's architecture with weights that were drawn."""
+    generator = _generator(packet)
+    with torch.random.fork_rng(devices=[]):
+        drawn = AutoModelForCausalLM.from_config(model.model.config).eval()
+    with torch.no_grad():
+        for weight in drawn.parameters():
+            if weight.dim() >= 2:
+                weight.normal_(0.0, DEVIATION, generator=generator)
+    untrained = LanguageModel(model.name, drawn, model.tokenizer, "cpu")
+    config = ExtractConfig(exemplars=packet.exemplars.shape[1], layer=packet.provenance.layer)
+    rng = random.Random(packet.provenance.seed)
+    exemplars, _ = bottleneck_exemplars(untrained, grammar, config, rng=rng)
+    return _with_exemplars(packet, exemplars)
+
+
+def without_c(packet: KnowledgePacket, model: LanguageModel, grammar: Grammar) -> KnowledgePacket:
+    """Traces are all that is left: concepts that they do not show go, the others say nothing."""
+    drawn = random_c(packet, model, grammar)
+    shown = {step.concept for trace in packet.traces for step in trace.steps}
+    rows = [row for row, spec in enumerate(packet.concepts) if spec.id in shown]
+    concepts = tuple(packet.concepts[row] for row in rows)
+    return replace(
+        drawn,
+        concepts=concepts,
+        exemplars=drawn.exemplars[rows],
+        means=drawn.means[rows],
+        maps=_own_concepts(packet.traces, {spec.id: row for row, spec in enumerate(concepts)}),
+    )
+
+
+def wrong_facts(
+    packet: KnowledgePacket, _model: LanguageModel, grammar: Grammar
+) -> KnowledgePacket:
+    """Results are dealt out anew among the facts shown; the traces are worked out with them."""
+    rng = random.Random(packet.provenance.seed)
+    facts = {step.concept: step.result for trace in packet.traces for step in trace.steps}
+    dealt = dict(zip(facts, rng.sample(list(facts.values()), len(facts)), strict=True))
+    traces = []
+    for trace in packet.traces:
+        try:
+            traces.append(grammar.work(trace.question, dealt.__getitem__))
+        except KeyError:
+            continue  # with these results it needs a fact that is not shown
+    rows = {spec.id: row for row, spec in enumerate(packet.concepts)}
+    return replace(packet, traces=tuple(traces), maps=_own_concepts(traces, rows))
+
+
+def _own_concepts(
+    traces: tuple[Trace, ...] | list[Trace], rows: Mapping[str, int]
+) -> ActivationMaps:
+    """Maps that say of every step what the step itself says."""
+    own = [rows[step.concept] for trace in traces for step in trace.steps]
+    indices = torch.tensor(own, dtype=torch.int32)[:, None]
+    return ActivationMaps(indices, torch.ones(indices.shape))
+
+
+def _generator(packet: KnowledgePacket) -> torch.Generator:
+    return torch.Generator().manual_seed(packet.provenance.seed)
+
+
+CONTROLS: Final[Mapping[str, tuple[Change, ScreenRules]]] = MappingProxyType(
+    {
+        "with_c": (with_c, CHECKED),
+        "without_c": (without_c, CHECKED),
+        "shuffled_c": (shuffled_c, CHECKED),
+        "random_c": (random_c, CHECKED),
+        "untrained_c": (untrained_c, CHECKED),
+        "wrong_facts": (wrong_facts, UNCHECKED),
+    }
+)
+"""By name: what is changed, and how it is screened."""

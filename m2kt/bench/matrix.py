@@ -1,0 +1,127 @@
+"""Runs many cells, side by side and each once: what was found before is read from disk.
+
+A result is kept under the digest of its settings and of the code and models that made it, so a
+run that was broken off goes on where it stopped, and no result outlives what made it.
+
+Owns: `run_all`, the folder of results. Does not own: what a cell does (cells).
+"""
+
+import json
+import multiprocessing
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from transformers.utils import logging
+
+import m2kt
+from m2kt import zoo
+from m2kt.bench.cells import Cell, run_cell
+from m2kt.bench.subjects import subject
+from m2kt.digest import digest_of
+from m2kt.progress import Progress, Report
+
+CODE: Final = ("*.py", "domains/*.py", "domains/*.toml", "bench/*.py")
+"""What every result depends on, in the package's folder."""
+UNRELATED: Final = ("bench/transfer.py", "bench/matrix.py", "bench/ingest.py")
+"""Of those, what no result depends on: it chooses cells, or is about something else."""
+
+
+def run_all(
+    cells: Sequence[Cell], folder: Path, *, workers: int, threads: int, report: Report
+) -> dict[Cell, dict[str, Any]]:
+    """The result of every cell.
+
+    Args:
+        cells: What to run; equal ones run once.
+        folder: Where results are kept.
+        workers: Processes side by side.
+        threads: Of torch, in each.
+        report: Told of every cell that is done.
+
+    Raises:
+        M2KTError: a cell could not be run. The others' results are kept.
+    """
+    wanted = list(dict.fromkeys(cells))
+    found = {cell: kept for cell in wanted if (kept := _kept(cell, folder)) is not None}
+    rest = [cell for cell in wanted if cell not in found]
+    total = float(len(wanted))
+    report(Progress("cells", {"done": float(len(found)), "of": total}))
+    for cell, result in _run(rest, workers, threads):
+        _keep(cell, result, folder)
+        found[cell] = result
+        name = f"{cell.student} {cell.domain} {cell.way}"
+        report(Progress(name, {"done": float(len(found)), "of": total, "mean": result["mean"]}))
+    return found
+
+
+def _run(
+    cells: Sequence[Cell], workers: int, threads: int
+) -> Iterator[tuple[Cell, dict[str, Any]]]:
+    """Results as they come."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(
+        workers, mp_context=context, initializer=_begin, initargs=(threads,)
+    ) as pool:
+        running: dict[Future[dict[str, Any]], Cell] = {
+            pool.submit(run_cell, cell): cell for cell in cells
+        }
+        try:
+            for done in as_completed(running):
+                yield running[done], done.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _begin(threads: int) -> None:
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    torch.set_num_threads(threads)
+
+
+def place(cell: Cell, folder: Path) -> Path:
+    """The file of a cell's result."""
+    settings = json.dumps(asdict(cell), sort_keys=True, default=str)
+    models = [cell.student, *subject(cell.domain).teachers]
+    parts = [settings, code_digest(), *(_model_digest(name) for name in models)]
+    digest = digest_of("\n".join(parts).encode())
+    return folder / f"{cell.domain}-{cell.way}-{digest.removeprefix('b3:')[:24]}.json"
+
+
+@cache
+def code_digest() -> str:
+    """Digest of the code that results depend on."""
+    root = Path(m2kt.__file__).parent
+    left_out = {root / name for name in UNRELATED}
+    files = sorted({file for pattern in CODE for file in root.glob(pattern)} - left_out)
+    parts = [part for file in files for part in (str(file.name).encode(), file.read_bytes())]
+    return digest_of(*parts)
+
+
+@cache
+def _model_digest(name: str) -> str:
+    """Digest of a model of the zoo; any other is known by its name."""
+    if name not in zoo.names():
+        return name
+    return digest_of(*(file.read_bytes() for file in sorted(zoo.folder(name).iterdir())))
+
+
+def _kept(cell: Cell, folder: Path) -> dict[str, Any] | None:
+    path = place(cell, folder)
+    if not path.exists():
+        return None
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found
+
+
+def _keep(cell: Cell, result: dict[str, Any], folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = place(cell, folder)
+    half = path.with_suffix(".tmp")
+    half.write_text(json.dumps(result))
+    half.replace(path)  # a file is there whole or not at all

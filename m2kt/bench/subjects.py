@@ -1,0 +1,142 @@
+"""What can be taught in a benchmark, by whom: a domain's teachers, and their lesson.
+
+The packets go the way of every packet: signed, authenticated, parsed, screened, combined.
+Controls change a packet's content before it is signed, and nothing after that.
+
+Owns: `SUBJECTS`, `draw_lesson`. Does not own: what controls change (controls).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, final
+
+from m2kt import domains, zoo
+from m2kt.combine import CombineRules, combine
+from m2kt.domain import Domain, Grammar
+from m2kt.errors import CompatibilityError, RequestError
+from m2kt.extract import ExtractConfig, extract_packet
+from m2kt.identity import AgentId
+from m2kt.language_model import LanguageModel, load_language_model
+from m2kt.packet import KnowledgePacket, Lesson, ScreenedPacket
+from m2kt.screen import ScreenRules, screen
+from m2kt.signing import Ed25519Signer
+from m2kt.trust import TrustStore
+from m2kt.wire.admission import Expectations
+from m2kt.wire.chunks import SealHeader, authenticate_whole, seal
+from m2kt.wire.packets import encode_packet, parse_packet
+
+STUDENT: Final = AgentId("bench-student")
+NOW_S: Final = 1_800_000_000.0
+"""The time at which packets are signed; any will do, as long as it is always the same."""
+
+Change = Callable[[KnowledgePacket, LanguageModel, Grammar], KnowledgePacket]
+"""What a control does to a packet, given the teacher and what it teaches."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A domain and who teaches it.
+
+    Attributes:
+        domain: Its name.
+        teachers: Models of the zoo, and the signs of the operations that each teaches; an
+            empty text for all.
+    """
+
+    domain: str
+    teachers: Mapping[str, str]
+
+    def taught(self, teacher: str) -> Grammar:
+        """The part of the domain that `teacher` teaches."""
+        domain, signs = domains.get(self.domain), self.teachers[teacher]
+        if not signs:
+            return domain
+        ids = [c.id for c in domain.concepts if any(sign in c.prompt for sign in signs)]
+        return domain.restrict(frozenset(ids))
+
+
+SUBJECTS: Final[Mapping[str, Subject]] = MappingProxyType(
+    {
+        subject.domain: subject
+        for subject in (
+            Subject("arith.mod7", {"mod7-addsub": "+-", "mod7-mul": "*"}),
+            Subject("arith.mod10", {"mod10": ""}),
+            Subject("group.s3", {"s3": ""}),
+            Subject("relation.chain", {"relations": ""}),
+            Subject("arith.digits", {"digits": ""}),
+            Subject("list.ops", {"lists": ""}),
+            Subject("logic.prop", {"logic": ""}),
+        )
+    }
+)
+
+
+def subject(domain: str) -> Subject:
+    """Who teaches `domain` in benchmarks.
+
+    Raises:
+        RequestError: nobody.
+    """
+    if domain not in SUBJECTS:
+        raise RequestError(f"expected one of the domains {', '.join(SUBJECTS)}, found {domain!r}")
+    return SUBJECTS[domain]
+
+
+def load_model(name: str) -> LanguageModel:
+    """A model of the zoo, or any other by its name."""
+    return load_language_model(str(zoo.folder(name)) if name in zoo.names() else name)
+
+
+def draw_lesson(
+    its: Subject,
+    extract: ExtractConfig,
+    *,
+    change: Change | None = None,
+    rules: ScreenRules | None = None,
+) -> Lesson:
+    """The packets of a subject's teachers as one lesson.
+
+    Args:
+        its: The subject.
+        extract: How packets are made.
+        change: What a control does to each, before it is signed.
+        rules: Of screening; those of a student by default.
+
+    Raises:
+        CompatibilityError: screening refused a packet.
+    """
+    packets = [_packet(its, teacher, extract, change) for teacher in its.teachers]
+    domain = domains.get(its.domain)
+    screened = [_admitted(packet, domain, rules or ScreenRules()) for packet in packets]
+    return combine(screened, CombineRules())
+
+
+def _packet(
+    its: Subject, teacher: str, extract: ExtractConfig, change: Change | None
+) -> KnowledgePacket:
+    model, grammar = load_model(teacher), its.taught(teacher)
+    packet = extract_packet(model, grammar, extract, agent=AgentId(teacher), now_s=NOW_S)
+    return packet if change is None else change(packet, model, grammar)
+
+
+def _admitted(packet: KnowledgePacket, domain: Domain, rules: ScreenRules) -> ScreenedPacket:
+    """Sealed by its teacher, then all that a student does before it learns."""
+    agent, signer = packet.provenance.teacher, Ed25519Signer.generate()
+    encoded = encode_packet(packet)
+    header = SealHeader(audience=STUDENT, nonce=b"", sequence=1, issued_at_s=NOW_S, ttl_s=60.0)
+    payload = authenticate_whole(
+        seal(encoded, signer, header).envelope,
+        encoded.payload,
+        TrustStore().enrol(signer.key_id, agent),
+        Expectations(audience=STUDENT, now_s=NOW_S, domain=domain.name),
+        seen=lambda _: False,
+    )
+    found = screen(parse_packet(payload), domain, rules)
+    if not isinstance(found, ScreenedPacket):
+        raise CompatibilityError(
+            f"expected a packet of {agent} that passes screening, found"
+            f" {'; '.join(found.details)}; extract with other settings"
+        )
+    return found

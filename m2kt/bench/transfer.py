@@ -1,0 +1,273 @@
+"""What transfer reaches, what carries it, and what else it would have cost: the whole comparison.
+
+    domains     every domain: teachers, student before, after, retention
+    controls    a packet with what it is said to carry taken out of it, a fifth of the facts shown
+    reveal      the same by the share of the facts that traces show
+    baselines   other ways on the first domain, by the number of examples
+    reduction   1 - ours / theirs in examples, tokens and bytes, theirs being the least that
+                matched our accuracy; if nothing did, the most that was tried, as a lower bound
+
+Every figure is a mean over levels, then over seeds. Intervals hold 95 % of a bootstrap that
+draws seeds, and problems within each.
+
+Owns: which cells there are, and the record. Does not own: running them (matrix).
+"""
+
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from statistics import fmean
+from typing import Any, Final, final
+
+from m2kt.align import AlignConfig
+from m2kt.bench.cells import PROMPTED, TEACHER, Cell
+from m2kt.bench.controls import CONTROLS
+from m2kt.bench.machine import describe
+from m2kt.bench.matrix import run_all
+from m2kt.bench.subjects import SUBJECTS
+from m2kt.errors import RequestError
+from m2kt.progress import Report
+
+FORMAT: Final = "m2kt.bench.transfer/1"
+OURS: Final = "with_c"
+CURVES: Final = ("with_c", "without_c", "shuffled_c", "random_c")
+FEW: Final = 0.2
+"""Share of the facts that traces show when it is asked what C carries."""
+RESAMPLES: Final = 2_000
+DISTILLED: Final = "distillation"
+FLOAT_BYTES: Final = 4
+
+Results = Mapping[Cell, Mapping[str, Any]]
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferConfig:
+    """What is compared.
+
+    Attributes:
+        student: Name of its model.
+        domains: Of the main table.
+        curved: Domain of the curves.
+        compared: Domain that baselines are run on; one teacher must know all of it, or what
+            they are given would say less than what they are asked.
+        controlled: Domains that controls are run on.
+        seeds: Of alignments and packets.
+        reveal: Shares of the facts that traces show.
+        examples: Numbers of examples that each baseline is given.
+        per_level: Held-out problems of each level.
+        text_rate: Peak learning rate of baselines.
+        workers: Processes side by side.
+        threads: Of torch, in each.
+        align: How lessons are learnt.
+    """
+
+    student: str = "symbols-student"
+    domains: tuple[str, ...] = tuple(SUBJECTS)
+    curved: str = "arith.mod7"
+    compared: str = "arith.mod10"
+    controlled: tuple[str, ...] = ("arith.mod7", "relation.chain")
+    seeds: tuple[int, ...] = (0, 1, 2)
+    reveal: tuple[float, ...] = (0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
+    examples: tuple[int, ...] = (100, 300, 1_000, 3_000, 10_000, 50_000)
+    per_level: int = 100
+    text_rate: float = 8e-3
+    workers: int = 2
+    threads: int = 1
+    align: AlignConfig = field(default_factory=AlignConfig)
+
+    def __post_init__(self) -> None:
+        if not self.domains or not self.seeds or set(self.domains) - set(SUBJECTS):
+            raise RequestError(
+                f"expected seeds, and domains of {', '.join(SUBJECTS)}, found"
+                f" {len(self.seeds)} seeds and {', '.join(self.domains) or 'no domain'}"
+            )
+
+
+QUICK: Final = TransferConfig(
+    domains=("arith.mod7", "relation.chain"),
+    compared="relation.chain",
+    seeds=(0,),
+    reveal=(0.2, 1.0),
+    examples=(300, 3_000),
+    per_level=60,
+)
+"""One pair, two domains, all controls, one seed."""
+
+
+def measure_transfer(config: TransferConfig, folder: Path, report: Report) -> dict[str, Any]:
+    """Runs what is not there yet, and makes the record.
+
+    Raises:
+        M2KTError: a cell could not be run; the others are kept in `folder`.
+    """
+    results = run_all(
+        cells_of(config), folder, workers=config.workers, threads=config.threads, report=report
+    )
+    return record_of(config, results)
+
+
+def cells_of(config: TransferConfig) -> list[Cell]:
+    """All that have to be run, the main table's first."""
+    few = {*config.controlled, config.curved, config.compared}
+    asked = {*config.domains, *few}
+    once = [_cell(config, name, way) for name in sorted(asked) for way in (TEACHER, *PROMPTED)]
+    found = [_cell(config, name, OURS) for name in config.domains]
+    found += [_cell(config, n, way, reveal=FEW) for n in config.controlled for way in CONTROLS]
+    found += [_cell(config, config.curved, w, reveal=r) for r in config.reveal for w in CURVES]
+    found.append(_cell(config, config.compared, OURS, reveal=FEW))
+    others = [
+        _cell(config, config.compared, way, examples=count)
+        for way in (DISTILLED, "sequences")
+        for count in config.examples
+    ]
+    return [*once, *_seeds(config, found), *others, _cell(config, config.compared, "packet_text")]
+
+
+def _cell(config: TransferConfig, domain: str, way: str, **others: Any) -> Cell:  # noqa: ANN401
+    return Cell(
+        student=config.student,
+        domain=domain,
+        way=way,
+        seed=config.seeds[0],
+        per_level=config.per_level,
+        text_rate=config.text_rate,
+        align=config.align,
+        **others,
+    )
+
+
+def _seeds(config: TransferConfig, cells: Iterable[Cell]) -> list[Cell]:
+    return [replace(cell, seed=seed) for cell in cells for seed in config.seeds]
+
+
+def record_of(config: TransferConfig, results: Results) -> dict[str, Any]:
+    """The record, as JSON has it."""
+    return {
+        "format": FORMAT,
+        "student": config.student,
+        "seeds": list(config.seeds),
+        "machine": describe(),
+        "domains": {name: _domain(config, name, results) for name in config.domains},
+        "controls": {way: _controlled(config, way, results) for way in (*PROMPTED, *CONTROLS)},
+        "reveal": {
+            f"{share:g}": {
+                way: _summary(_of(config, config.curved, way, results, reveal=share))
+                for way in CURVES
+            }
+            for share in config.reveal
+        },
+        "baselines": {
+            way: _baseline(config, way, results) for way in (DISTILLED, "sequences", "packet_text")
+        },
+        "compared": config.compared,
+        "reduction": _reduction(config, results),
+    }
+
+
+def _of(
+    config: TransferConfig, domain: str, way: str, results: Results, *, reveal: float = 1.0
+) -> list[Mapping[str, Any]]:
+    """Results of all seeds."""
+    cells = _seeds(config, [_cell(config, domain, way, reveal=reveal)])
+    return [results[cell] for cell in cells if cell in results]
+
+
+def _summary(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Mean, interval and what was needed of facts that no trace shows."""
+    unseen = [its["unseen"]["needed"] for its in found if "needed" in its["unseen"]]
+    return {
+        "accuracy": fmean(its["mean"] for its in found),
+        "interval": bootstrap(found),
+        "by_seed": [its["mean"] for its in found],
+        "unseen": fmean(unseen) if unseen else None,
+    }
+
+
+def bootstrap(found: Sequence[Mapping[str, Any]]) -> list[float]:
+    """95 % of the means of draws of seeds, then of problems within each level."""
+    rng = random.Random(0)
+    levels = [_by_level(its) for its in found]
+    means = sorted(
+        fmean(
+            fmean(fmean(rng.choices(marks, k=len(marks))) for marks in its)
+            for its in rng.choices(levels, k=len(levels))
+        )
+        for _ in range(RESAMPLES)
+    )
+    return [means[int(0.025 * RESAMPLES)], means[int(0.975 * RESAMPLES) - 1]]
+
+
+def _by_level(result: Mapping[str, Any]) -> list[list[int]]:
+    marks: dict[int, list[int]] = {}
+    for level, right in zip(result["levels"], result["right"], strict=True):
+        marks.setdefault(level, []).append(right)
+    return list(marks.values())
+
+
+def _domain(config: TransferConfig, name: str, results: Results) -> dict[str, Any]:
+    """A line of the main table."""
+    teacher = results[_cell(config, name, TEACHER)]["mean"]
+    before = {way: results[_cell(config, name, way)]["mean"] for way in PROMPTED}
+    found = _of(config, name, OURS, results)
+    after = _summary(found)
+    return {
+        "teacher": teacher,
+        "before": max(before.values()),
+        "before_by_way": before,
+        "after": after["accuracy"],
+        "interval": after["interval"],
+        "by_seed": after["by_seed"],
+        "by_level": {
+            level: fmean(its["accuracy"][level] for its in found) for level in found[0]["accuracy"]
+        },
+        "retention": after["accuracy"] / teacher if teacher else None,
+        "learning_s": fmean(its["figures"]["learning_s"] for its in found),
+        "meter": found[0]["meter"],
+    }
+
+
+def _controlled(config: TransferConfig, way: str, results: Results) -> dict[str, Any]:
+    """A control on every domain that controls are run on."""
+    reveal = 1.0 if way in PROMPTED else FEW
+    seeds = replace(config, seeds=config.seeds[:1]) if way in PROMPTED else config
+    by_domain = {
+        name: _summary(_of(seeds, name, way, results, reveal=reveal)) for name in config.controlled
+    }
+    return {"accuracy": fmean(its["accuracy"] for its in by_domain.values()), "domains": by_domain}
+
+
+def _baseline(config: TransferConfig, way: str, results: Results) -> dict[str, Any]:
+    """Accuracy by the number of examples, and the fewest that matched ours."""
+    first = config.compared
+    ours = _summary(_of(config, first, OURS, results, reveal=FEW))["accuracy"]
+    counts = (0,) if way == "packet_text" else config.examples
+    tried = {count: results[_cell(config, first, way, examples=count)] for count in counts}
+    used = {its["meter"]["examples"]: its for its in tried.values()}
+    matched = [count for count, its in sorted(used.items()) if its["mean"] >= ours]
+    return {
+        "examples_to_match": matched[0] if matched else None,
+        "accuracy_at": {str(count): its["mean"] for count, its in sorted(used.items())},
+        "tokens_at": {str(c): its["meter"]["trace_tokens"] for c, its in sorted(used.items())},
+        "to_match": ours,
+    }
+
+
+def _reduction(config: TransferConfig, results: Results) -> dict[str, Any]:
+    """Against standard distillation: 1 - ours / theirs."""
+    first = config.compared
+    ours = _of(config, first, OURS, results, reveal=FEW)[0]["meter"]
+    theirs = _baseline(config, DISTILLED, results)
+    count = theirs["examples_to_match"] or max(config.examples)
+    meter = results[_cell(config, first, DISTILLED, examples=count)]["meter"]
+    spent = meter["logits"] * FLOAT_BYTES + meter["trace_tokens"]
+    return {
+        "against": DISTILLED,
+        "reached": theirs["examples_to_match"] is not None,
+        "ours": {name: ours[name] for name in ("traces", "trace_tokens", "bytes", "concepts")},
+        "theirs": {"examples": meter["examples"], "tokens": meter["trace_tokens"], "bytes": spent},
+        "examples": 1 - ours["traces"] / meter["examples"],
+        "tokens": 1 - ours["trace_tokens"] / meter["trace_tokens"],
+        "bytes": 1 - ours["bytes"] / spent,
+    }
