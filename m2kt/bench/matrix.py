@@ -23,6 +23,7 @@ from m2kt import zoo
 from m2kt.bench.cells import Cell, run_cell
 from m2kt.bench.subjects import subject
 from m2kt.digest import digest_of
+from m2kt.errors import M2KTError
 from m2kt.progress import Progress, Report
 
 CODE: Final = ("*.py", "domains/*.py", "domains/*.toml", "bench/*.py")
@@ -44,7 +45,7 @@ def run_all(
         report: Told of every cell that is done.
 
     Raises:
-        M2KTError: a cell could not be run. The others' results are kept.
+        M2KTError: a cell could not be run; all others were, and their results are kept.
     """
     wanted = list(dict.fromkeys(cells))
     found = {cell: kept for cell in wanted if (kept := _kept(cell, folder)) is not None}
@@ -70,12 +71,18 @@ def _run(
         running: dict[Future[dict[str, Any]], Cell] = {
             pool.submit(run_cell, cell): cell for cell in cells
         }
+        failed: M2KTError | None = None
         try:
             for done in as_completed(running):
-                yield running[done], done.result()
+                try:
+                    yield running[done], done.result()
+                except M2KTError as error:
+                    failed = failed or error
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+        if failed:
+            raise failed
 
 
 def _begin(threads: int) -> None:

@@ -1,0 +1,53 @@
+"""Cells run once; what is kept is read, and nothing half is kept."""
+
+from dataclasses import replace
+
+import pytest
+
+from m2kt.bench import matrix
+from m2kt.bench.cells import Cell
+from m2kt.bench.matrix import place, run_all
+from m2kt.errors import DomainError, M2KTError, RequestError
+from tests.courses import ALIGN, PUPIL
+
+CELL = Cell(
+    student=PUPIL,
+    domain="group.s3",
+    way="zero_shot",
+    per_level=3,
+    traces_per_level=2,
+    align=ALIGN,
+)
+
+
+def run(cells, folder, told=None):
+    return run_all(cells, folder, workers=1, threads=1, report=(told or []).append)
+
+
+def test_a_cell_is_run_once_and_read_afterwards(tmp_path, monkeypatch):
+    first = run([CELL, CELL], tmp_path)
+    assert list(first) == [CELL]
+    monkeypatch.setattr(matrix, "run_cell", None)
+    told = []
+    assert run([CELL], tmp_path, told) == first
+    assert told[0].figures == {"done": 1.0, "of": 1.0}
+    assert [path.suffix for path in tmp_path.iterdir()] == [".json"]
+
+
+def test_other_settings_or_other_code_have_another_place(tmp_path, monkeypatch):
+    places = {place(CELL, tmp_path), place(replace(CELL, seed=1), tmp_path)}
+    places.add(place(replace(CELL, align=replace(ALIGN, steps=5)), tmp_path))
+    places.add(place(replace(CELL, student="mod7-mul"), tmp_path))
+    monkeypatch.setattr(matrix, "code_digest", lambda: "other")
+    places.add(place(CELL, tmp_path))
+    assert len(places) == 5
+
+
+def test_a_cell_that_fails_takes_no_other_with_it(tmp_path):
+    broken = replace(CELL, student="nowhere/nothing")
+    with pytest.raises(M2KTError, match="nothing"):
+        run([broken, CELL], tmp_path)
+    assert place(CELL, tmp_path).exists()
+    assert not place(broken, tmp_path).exists()
+    with pytest.raises((DomainError, RequestError)):
+        run([replace(CELL, domain="nowhere")], tmp_path)

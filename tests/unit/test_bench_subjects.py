@@ -1,0 +1,39 @@
+"""Every subject's teachers give a lesson that a student may learn from."""
+
+from dataclasses import replace
+
+import pytest
+
+from m2kt import domains
+from m2kt.bench.subjects import SUBJECTS, draw_lesson, subject
+from m2kt.errors import CompatibilityError, RequestError
+from m2kt.extract import ExtractConfig
+
+FEW = ExtractConfig(traces_per_level=2)
+
+
+@pytest.mark.parametrize("name", SUBJECTS)
+def test_a_subjects_lesson_holds_every_concept_of_its_domain(name):
+    lesson = draw_lesson(subject(name), FEW)
+    assert {c.spec.id for c in lesson.concepts} == {c.id for c in domains.get(name).concepts}
+    assert len(lesson.packets) == len(subject(name).teachers)
+
+
+def test_teachers_of_one_subject_share_it_out():
+    its = subject("arith.mod7")
+    parts = [{c.id for c in its.taught(name).concepts} for name in its.teachers]
+    assert not parts[0] & parts[1]
+    assert len(parts[0] | parts[1]) == 147
+
+
+def test_what_screening_refuses_is_no_lesson():
+    def broken(packet, _model, _grammar):
+        return replace(packet, means=packet.means + 1.0)
+
+    with pytest.raises(CompatibilityError, match="passes screening"):
+        draw_lesson(subject("group.s3"), FEW, change=broken)
+
+
+def test_nobody_teaches_an_unknown_domain():
+    with pytest.raises(RequestError, match=r"arith\.mod7.*colours"):
+        subject("colours")
