@@ -83,7 +83,7 @@ def transfer(
     domain: Annotated[
         list[str] | None, typer.Option("--domain", help="Instead of all; may come again.")
     ] = None,
-    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Their number.")] = 0,
+    seeds: Annotated[int | None, typer.Option("--seeds", min=1, help="Their number.")] = None,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Processes.")] = 2,
     threads: Annotated[int, typer.Option("--threads", min=1, help="Of each process.")] = 1,
     folder: Annotated[

@@ -45,6 +45,8 @@ Record = dict[str, Any]
 FORMAT: Final = "m2kt.demo/1"
 STUDENT_MODEL: Final = "smollm2-135m"
 CALL_S: Final = 60.0
+STEPS: Final = 150
+"""Of rehearsal at most, so that the demo is short; a lesson without a limit may take more."""
 SHOTS: Final = 4
 """Traces before each problem in few-shot prompting."""
 EXAM_S: Final = 900.0
@@ -76,7 +78,8 @@ async def run_demo(out: Path, *, quick: bool) -> Record:
     shutil.rmtree(out / "agents", ignore_errors=True)
     (out / "agents").mkdir(parents=True)
     model = {"name": STUDENT_MODEL, "threads": os.cpu_count() or 1}
-    people = cast(out / "agents", {"executor": "ray", "model": model})
+    table = {"executor": "ray", "model": model, "align": {"steps": STEPS}}
+    people = cast(out / "agents", table)
     with Gauge() as gauge:
         async with Stage() as stage:
             record = await Demo(people, stage, gauge, per_level=25 if quick else 200).play()

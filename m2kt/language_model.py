@@ -168,9 +168,20 @@ class LanguageModel:
 
     @torch.no_grad()
     def complete(self, prompts: Sequence[str], *, max_new_tokens: int) -> list[str]:
-        """Greedy completions, one for each prompt, of at most `max_new_tokens` tokens."""
+        """Greedy completions, one for each prompt, of at most `max_new_tokens` tokens.
+
+        Raises:
+            CompatibilityError: the model has no positions for so many tokens.
+        """
         rows = [self.encode(prompt) for prompt in prompts]
-        written = greedy(self.model, rows, max_new_tokens=max_new_tokens, pad=self._pad)
+        try:
+            written = greedy(self.model, rows, max_new_tokens=max_new_tokens, pad=self._pad)
+        except IndexError as error:  # positions that were learnt one by one run out
+            raise CompatibilityError(
+                f"expected prompts and completions that fit into the context of {self.name}, found"
+                f" {max(map(len, rows))} tokens and {max_new_tokens} to be written; give fewer or"
+                " shorter examples"
+            ) from error
         texts: list[str] = self.tokenizer.batch_decode(
             written, skip_special_tokens=True, clean_up_tokenization_spaces=False
         )

@@ -6,9 +6,8 @@
     packet_text     the same on the traces that the packet holds
 
 A step is one of alignment's rehearsal but for what it is about: the same frozen prefix, the
-same packing, as many texts. A run has `STEPS` steps, more than alignments take, and still more
-where these are not enough to see every example once; the learning rate is its own. Problems of
-the exam are never among the examples.
+same packing, as many texts. Learning rate and steps are their own; a run has more steps where
+these are not enough to see every example once. Problems of the exam are never among the examples.
 
 Owns: `BASELINES`, `learn`. Does not own: how they are run (matrix).
 """
@@ -39,7 +38,6 @@ from m2kt.progress import silent
 from m2kt.schedule import Schedule
 from m2kt.student import Student
 
-STEPS: Final = 600
 ROUNDS: Final = 50
 """Times that a teacher is asked again, if it wrote too few texts that can be read."""
 AT_ONCE: Final = 512
@@ -59,6 +57,20 @@ class Example:
 
     trace: Trace
     belief: Float[Tensor, "S"] | None = None
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextConfig:
+    """How examples are learnt.
+
+    Attributes:
+        learning_rate: Peak of AdamW.
+        steps: At least so many.
+    """
+
+    learning_rate: float = 8e-3
+    steps: int = 600
 
 
 Draw = Callable[[Subject, Lesson, int, int, Collection[str]], list[Example]]
@@ -144,8 +156,7 @@ def learn(
     lesson: Lesson,
     examples: Sequence[Example],
     config: AlignConfig,
-    *,
-    rate: float,
+    text: TextConfig,
 ) -> ConceptAlignmentLayer:
     """Trains the adapters of a CAL, whose memory is not read, on `examples` alone.
 
@@ -154,7 +165,7 @@ def learn(
         lesson: Of the same domain; nothing of it is learnt.
         examples: What is learnt.
         config: Shape of the CAL, texts in a batch, warm-up and seed.
-        rate: Peak learning rate.
+        text: How they are learnt.
     """
     grammar = domains.get(lesson.domain)
     untouched = replace(config, readout_steps=0, steps=0)
@@ -163,14 +174,14 @@ def learn(
     model = student.language_model
     book = Workbook(model, grammar, lesson, config.cal)
     size = 2 * config.batch
-    most = max(STEPS, -(-len(examples) // size))
+    most = max(text.steps, -(-len(examples) // size))
     schedule = Schedule(most=most, warmup=config.warmup, descent=most, enough=2.0)
     order = _order(random.Random(config.seed), examples)
     with attached(model, cal) as adapters:
-        optimizer = torch.optim.AdamW(adapters, lr=rate, weight_decay=0.01)
+        optimizer = torch.optim.AdamW(adapters, lr=text.learning_rate, weight_decay=0.01)
         for step in range(schedule.ends):
             for group in optimizer.param_groups:
-                group["lr"] = rate * schedule.rate(step)
+                group["lr"] = text.learning_rate * schedule.rate(step)
             batch = [next(order) for _ in range(size)]
             rows = [_row(model, example) for example in batch]
             practice = book.join(book.prepare(rows, [()] * len(rows)))

@@ -4,6 +4,7 @@ Owns: `Cell`, `run_cell`. Does not own: which cells there are (transfer), where 
 run (matrix).
 """
 
+import json
 import random
 import time
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from typing import Any, Final, final
 
 from m2kt import domains
 from m2kt.align import AlignConfig, align
-from m2kt.bench.baselines import BASELINES, learn
+from m2kt.bench.baselines import BASELINES, TextConfig, learn
 from m2kt.bench.controls import CONTROLS
 from m2kt.bench.subjects import STUDENT, Subject, draw_lesson, load_model, subject
 from m2kt.cal import ConceptAlignmentLayer
@@ -48,7 +49,7 @@ class Cell:
         seed: Of alignment and of the packets.
         per_level: Held-out problems of each level.
         traces_per_level: Of each packet.
-        text_rate: For a baseline, its peak learning rate.
+        text: For a baseline, how examples are learnt.
         align: How a lesson is learnt.
     """
 
@@ -60,7 +61,7 @@ class Cell:
     seed: int = 0
     per_level: int = 100
     traces_per_level: int = 60
-    text_rate: float = 8e-3
+    text: TextConfig = field(default_factory=TextConfig)
     align: AlignConfig = field(default_factory=AlignConfig)
 
     def __post_init__(self) -> None:
@@ -93,7 +94,7 @@ def run_cell(cell: Cell) -> dict[str, Any]:
         examples = _examples(cell, lesson) if cell.way == "four_shot" else ""
         exam = examine(student, domain, probes, cal, examples=examples)
     return {
-        "cell": asdict(cell),
+        "cell": json.loads(json.dumps(asdict(cell))),
         "mean": exam.mean,
         "accuracy": {str(level): share for level, share in exam.accuracy.items()},
         "levels": list(exam.levels),
@@ -128,7 +129,7 @@ def _taught(
         return candidate.cal, dict(candidate.figures), asdict(candidate.meter)
     asked = {item.question for item in probes.items}
     examples = BASELINES[cell.way](its, lesson, cell.examples, EXAMPLE_SEED + cell.seed, asked)
-    cal = learn(student, lesson, examples, config, rate=cell.text_rate)
+    cal = learn(student, lesson, examples, config, cell.text)
     model = student.language_model
     tokens = sum(len(model.encode_trace(example.trace).ids) for example in examples)
     soft = sum(example.belief is not None for example in examples)

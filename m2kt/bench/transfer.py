@@ -21,6 +21,7 @@ from statistics import fmean
 from typing import Any, Final, final
 
 from m2kt.align import AlignConfig
+from m2kt.bench.baselines import TextConfig
 from m2kt.bench.cells import PROMPTED, TEACHER, Cell
 from m2kt.bench.controls import CONTROLS
 from m2kt.bench.machine import describe
@@ -57,7 +58,8 @@ class TransferConfig:
         reveal: Shares of the facts that traces show.
         examples: Numbers of examples that each baseline is given.
         per_level: Held-out problems of each level.
-        text_rate: Peak learning rate of baselines.
+        traces_per_level: Of each packet.
+        text: How baselines learn.
         workers: Processes side by side.
         threads: Of torch, in each.
         align: How lessons are learnt.
@@ -72,7 +74,8 @@ class TransferConfig:
     reveal: tuple[float, ...] = (0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
     examples: tuple[int, ...] = (100, 300, 1_000, 3_000, 10_000, 50_000)
     per_level: int = 100
-    text_rate: float = 8e-3
+    traces_per_level: int = 60
+    text: TextConfig = field(default_factory=TextConfig)
     workers: int = 2
     threads: int = 1
     align: AlignConfig = field(default_factory=AlignConfig)
@@ -132,7 +135,8 @@ def _cell(config: TransferConfig, domain: str, way: str, **others: Any) -> Cell:
         way=way,
         seed=config.seeds[0],
         per_level=config.per_level,
-        text_rate=config.text_rate,
+        traces_per_level=config.traces_per_level,
+        text=config.text,
         align=config.align,
         **others,
     )

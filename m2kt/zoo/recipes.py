@@ -165,7 +165,7 @@ _SPECIALISTS: Final = (
     specialist(domains.get("group.s3"), name="s3"),
     specialist(domains.get("relation.chain"), name="relations", family="gpt_neox"),
     specialist(domains.get("arith.digits"), name="digits"),
-    specialist(domains.get("logic.prop"), name="logic"),
+    replace(specialist(domains.get("logic.prop"), name="logic"), steps=5000),
     specialist(domains.get("list.ops"), name="lists", family="gpt_neox"),
 )
 RECIPES: Final[MappingProxyType[str, Recipe]] = MappingProxyType(

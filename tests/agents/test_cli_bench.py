@@ -1,10 +1,13 @@
-"""`m2kt bench ingest`: the whole of it with a small student, and what it shows."""
+"""`m2kt bench`: ingest with a small student, transfer from cells that were run before."""
 
 import json
 import sys
+from dataclasses import replace
 
 import pytest
 
+from m2kt.bench.matrix import place
+from m2kt.bench.transfer import QUICK, cells_of
 from m2kt_agents import cli, cli_bench
 
 CONTENDERS = {"alignment", "bare_loop", "peft_trainer", "peft_lora"}
@@ -40,6 +43,41 @@ def test_steps_that_leave_the_last_exam_out_are_refused(monkeypatch, capsys):
         cli.main()
     assert end.value.code == 2
     assert "5 divides" in capsys.readouterr().err
+
+
+def test_transfer_makes_its_record_of_cells_that_stand(monkeypatch, capsys, tmp_path):
+    config = replace(QUICK, domains=("arith.mod7",), student="mod7-mul")
+    for cell in cells_of(config):
+        mean = {"teacher": 1.0, "with_c": 0.75}.get(cell.way, 0.25)
+        place(cell, tmp_path).write_text(
+            json.dumps(
+                {
+                    "mean": mean,
+                    "accuracy": {"2": mean},
+                    "levels": [2] * 4,
+                    "right": [1] * int(4 * mean) + [0] * int(4 - 4 * mean),
+                    "unseen": {},
+                    "figures": {"learning_s": 1.0},
+                    "meter": dict.fromkeys(
+                        ("examples", "logits", "traces", "trace_tokens", "bytes", "concepts"), 5
+                    ),
+                }
+            )
+        )
+    file = tmp_path / "new" / "transfer.json"
+    words = "m2kt bench transfer --quick --domain arith.mod7 --student mod7-mul"
+    monkeypatch.setattr(
+        sys, "argv", [*words.split(), "--cells", str(tmp_path), "--json", str(file)]
+    )
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 0
+    record = json.loads(file.read_text())
+    assert record["domains"]["arith.mod7"]["retention"] == 0.75
+    assert record["reduction"]["reached"] is False
+    out = capsys.readouterr().out
+    rows = [line.split()[:4] for line in out.splitlines()]
+    assert ["arith.mod7", "1.000", "0.250", "0.750"] in rows
 
 
 @pytest.mark.slow

@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from m2kt import domains
-from m2kt.bench import baselines
-from m2kt.bench.baselines import BASELINES, distillation, learn, packet_text, sequences
+from m2kt.bench.baselines import BASELINES, TextConfig, distillation, learn, packet_text, sequences
 from m2kt.bench.subjects import STUDENT, draw_lesson, load_model, subject
 from m2kt.extract import ExtractConfig
 from m2kt.probes import draw_probes
@@ -55,12 +54,11 @@ def test_the_packets_text_is_what_the_packet_holds(lesson):
 
 
 @pytest.mark.parametrize("way", BASELINES)
-def test_training_fits_what_is_given_and_reads_no_memory(lesson, way, monkeypatch):
-    monkeypatch.setattr(baselines, "STEPS", 120)
+def test_training_fits_what_is_given_and_reads_no_memory(lesson, way):
     student = Student(STUDENT, load_model("symbols-student"))
     examples = BASELINES[way](ITS, lesson, 12, 0, ())[:12]
     config = replace(ALIGN, batch=6)
-    cal = learn(student, lesson, examples, config, rate=8e-3)
+    cal = learn(student, lesson, examples, config, TextConfig(steps=120))
     assert not cal.reading
     wanted = {example.trace.question: example.trace for example in examples}
     probes = replace(

@@ -5,13 +5,20 @@ import json
 import pytest
 
 from m2kt import domains
+from m2kt.bench.baselines import TextConfig
 from m2kt.bench.cells import Cell, composed_exam, run_cell
 from m2kt.bench.subjects import subject
 from m2kt.errors import RequestError
 from m2kt.probes import draw_probes
 from tests.courses import ALIGN
 
-SMALL = {"student": "symbols-student", "per_level": 6, "traces_per_level": 3, "align": ALIGN}
+SMALL = {
+    "student": "symbols-student",
+    "per_level": 6,
+    "traces_per_level": 3,
+    "text": TextConfig(steps=2),
+    "align": ALIGN,
+}
 
 
 @pytest.mark.parametrize("way", ["teacher", "zero_shot", "four_shot", "with_c", "shuffled_c"])
@@ -32,8 +39,7 @@ def test_a_cell_is_run_and_can_be_written_down(way):
         assert found["meter"]["concepts"] == 147
 
 
-def test_a_baselines_labels_and_logits_are_counted(monkeypatch):
-    monkeypatch.setattr("m2kt.bench.baselines.STEPS", 2)
+def test_a_baselines_labels_and_logits_are_counted():
     found = run_cell(Cell(domain="arith.mod7", way="distillation", examples=10, **SMALL))
     assert found["meter"]["examples"] == found["meter"]["labels"] == 10
     assert found["meter"]["logits"] == 70

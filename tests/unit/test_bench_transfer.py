@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from m2kt.bench.baselines import TextConfig
 from m2kt.bench.cells import Cell
 from m2kt.bench.controls import CONTROLS
 from m2kt.bench.transfer import (
@@ -128,6 +129,8 @@ def test_the_whole_comparison_runs(tmp_path, monkeypatch):
         examples=(8,),
         per_level=3,
         workers=2,
+        traces_per_level=2,
+        text=TextConfig(steps=2),
         align=ALIGN,
     )
     found = measure_transfer(small, tmp_path, silent)

@@ -38,6 +38,11 @@ def test_completions_do_not_depend_on_the_company_they_are_made_in():
     assert together[0].startswith("3*5=1\n#1\n")
 
 
+def test_a_prompt_that_does_not_fit_is_refused_with_a_remedy():
+    with pytest.raises(CompatibilityError, match="fewer or shorter examples"):
+        model("mod7-addsub").complete(["1+2\n" * 30], max_new_tokens=5)
+
+
 def test_states_at_the_end_do_not_depend_on_padding():
     lm = model("mod7-mul")
     both = lm.last_states(["3*5=", "3*5*2*2\n3*5="], layer=2)
