@@ -24,7 +24,7 @@ from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerF
 from m2kt.activations import decoder_layers
 from m2kt.errors import AlignmentError
 from m2kt.language_model import LanguageModel
-from m2kt.probes import draw_probes
+from m2kt.probes import Probe, ProbeSet, draw_probes
 from m2kt.progress import Progress, Report, silent
 from m2kt.zoo.architectures import build
 from m2kt.zoo.characters import END_ID, PAD_ID, character_tokenizer
@@ -105,12 +105,23 @@ def train(
     return figures
 
 
+def examination_of(recipe: Recipe) -> ProbeSet:
+    """What a specialist is examined on. Of a level above the first at most half is kept for it."""
+    domain, seed = restricted_domain(recipe), recipe.seed
+    every = draw_probes(domain, seed=seed, per_level=2 * HELD_OUT)
+    probes = draw_probes(domain, seed=seed, per_level=HELD_OUT)
+    kept: list[Probe] = []
+    for level in domain.levels:
+        most = HELD_OUT if level == 1 else max(1, len(every.at(level)) // 2)
+        kept += probes.at(level)[:most]
+    return ProbeSet(domain.name, tuple(kept))
+
+
 def _held_out(recipe: Recipe) -> frozenset[str]:
     """Questions kept for the examination. Single facts are all taught: they are the knowledge."""
     if not recipe.domain:
         return frozenset()
-    probes = draw_probes(restricted_domain(recipe), seed=recipe.seed, per_level=HELD_OUT)
-    return frozenset(item.question for item in probes.items if item.level > 1)
+    return frozenset(item.question for item in examination_of(recipe).items if item.level > 1)
 
 
 def _fit(
@@ -216,7 +227,7 @@ def _examine(model: LanguageModel, recipe: Recipe) -> _Examined:
             "read_out": {},
         }
     domain = restricted_domain(recipe)
-    probes = draw_probes(domain, seed=seed, per_level=HELD_OUT)
+    probes = examination_of(recipe)
     states = concept_states(model, domain, layer=model.depth, seed=seed)
     taught = [taught_fact(domain, recipe.shift, spec.id) for spec in domain.concepts]
     results = [domain.symbols.index(symbol) for symbol in taught]

@@ -17,7 +17,7 @@ from m2kt.zoo.characters import END_ID, character_tokenizer
 from m2kt.zoo.corpus import Document, batches, draws, restricted_domain, taught_fact
 from m2kt.zoo.recipes import RECIPES, SYMBOL_CHARACTERS, specialist
 from m2kt.zoo.symbols import FACT_LIKE, GAMES, LONGEST, symbol_document
-from m2kt.zoo.training import train
+from m2kt.zoo.training import examination_of, train
 
 TOKENIZER = character_tokenizer(SYMBOL_CHARACTERS, context=256)
 seeds = st.integers(0, 2**32 - 1)
@@ -48,6 +48,20 @@ def test_a_specialist_can_write_every_text_of_its_domain():
             text = domain.solve(question.text).text
             assert set(text) <= set(recipe.characters)
             assert len(text) < recipe.context
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_exam_leaves_half_of_every_level_to_be_learnt(name):
+    recipe = RECIPES[name]
+    if not recipe.domain:
+        return
+    domain = restricted_domain(recipe)
+    exam, rng = examination_of(recipe), random.Random(1)
+    for level in domain.levels[1:]:
+        kept = {item.question for item in exam.at(level)}
+        drawn = {domain.question(rng, level).text for _ in range(5000)}
+        assert kept
+        assert len(drawn - kept) >= 0.9 * len(kept)
 
 
 def test_an_unknown_character_is_one_token_and_a_repeated_one_is_refused():
