@@ -1,6 +1,7 @@
 """A cell says what was run and what came of it."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -47,12 +48,16 @@ def test_a_baselines_labels_and_logits_are_counted():
     assert text["meter"]["labels"] == text["meter"]["logits"] == 0
 
 
-def test_composed_teachers_are_as_good_as_their_facts(monkeypatch):
+def test_composed_teachers_are_as_good_as_their_facts():
     its = subject("arith.mod7")
     probes = draw_probes(domains.get("arith.mod7"), seed=0, per_level=20)
     assert composed_exam(its, probes).mean == 1.0
-    monkeypatch.setattr("m2kt.bench.cells.ask", lambda *_, **__: [])
-    assert composed_exam(its, probes).mean == 0.0
+    lying = replace(its, teachers={"mod7-addsub": "+-", "mod7-flipped": "*"})
+    exam = composed_exam(lying, probes)
+    wrong = ["*" in item.question for item in probes.items]
+    single = [w and item.level == 1 for w, item in zip(wrong, probes.items, strict=True)]
+    assert not any(r for r, its in zip(exam.right, single, strict=True) if its)
+    assert all(r for r, w in zip(exam.right, wrong, strict=True) if not w)
 
 
 def test_an_unknown_way_is_refused():
