@@ -198,6 +198,27 @@ class Domain(Grammar):
         return tuple(found)
 
 
+def lines_of(text: str, *, longest: int, most: int, question: str) -> list[str]:
+    """The lines of a trace: its question, at least one step, the answer.
+
+    Args:
+        text: What a model wrote, of any length.
+        longest: Characters of the longest trace.
+        most: Steps of the longest trace.
+        question: What stands in the first line, for the error.
+
+    Raises:
+        PacketError: `text` has another number of lines, or does not end with a line break.
+    """
+    lines = text.split("\n") if len(text) <= longest else []
+    if not 4 <= len(lines) <= most + 3 or lines[-1]:
+        raise PacketError(
+            f"expected {question}, 1 to {most} lines of steps, '#' with the answer and a final line"
+            f" break, found {len(text)} characters: {text[:80]!r}"
+        )
+    return lines[:-1]
+
+
 def answer_in(completion: str) -> str | None:
     """The answer that a completion gives: what follows its first `#`, up to the line's end."""
     _, mark, rest = completion.partition("#")

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import permutations
 from typing import Final, final
 
-from m2kt.domain import ConceptSpec, Domain, Question, Recall, Step, Trace
+from m2kt.domain import ConceptSpec, Domain, Question, Recall, Step, Trace, lines_of
 from m2kt.errors import PacketError, RequestError
 
 LONGEST_CHAIN: Final = 4
@@ -173,17 +173,12 @@ class Chains(Domain):
         """
         question = self._state_width + self.longest * self._link_width + 1
         longest = question + self.completion_characters(self.longest)
-        lines = text.split("\n") if len(text) <= longest else []
-        if not 4 <= len(lines) <= self.longest + 3 or lines[-1]:
-            raise PacketError(
-                f"expected a chain, 1 to {self.longest} lines of steps, '#' with the answer and a"
-                f" final line break, found {len(text)} characters: {text[:_SHOWN]!r}"
-            )
+        lines = lines_of(text, longest=longest, most=self.longest, question="a chain")
         self._parts_of(lines[0])
-        steps = tuple(self._read_step(line) for line in lines[1:-2])
-        closing = self._closing.fullmatch(lines[-2])
+        steps = tuple(self._read_step(line) for line in lines[1:-1])
+        closing = self._closing.fullmatch(lines[-1])
         if closing is None:
-            raise PacketError(f"expected '#' and a state, found the line {lines[-2]!r}")
+            raise PacketError(f"expected '#' and a state, found the line {lines[-1]!r}")
         return Trace(lines[0], steps, closing[1])
 
     def _read_step(self, line: str) -> Step:

@@ -18,7 +18,7 @@ from operator import xor
 from types import MappingProxyType
 from typing import Final, final
 
-from m2kt.domain import ConceptSpec, Domain, Question, Recall, Step, Trace
+from m2kt.domain import ConceptSpec, Domain, Question, Recall, Step, Trace, lines_of
 from m2kt.errors import PacketError, RequestError
 
 LONGEST_FOLD: Final = 4
@@ -153,17 +153,12 @@ class Folds(Domain):
             PacketError: `text` is not of that form.
         """
         longest = LONGEST_FOLD + len("M0\n") + self.completion_characters(LONGEST_FOLD)
-        lines = text.split("\n") if len(text) <= longest else []
-        if not 4 <= len(lines) <= LONGEST_FOLD + 3 or lines[-1]:
-            raise PacketError(
-                f"expected a fold, 1 to {LONGEST_FOLD} lines of steps, '#' with the answer and a"
-                f" final line break, found {len(text)} characters: {text[:_SHOWN]!r}"
-            )
+        lines = lines_of(text, longest=longest, most=LONGEST_FOLD, question="a fold")
         self._parts_of(lines[0])
-        steps = tuple(self._read_step(line) for line in lines[1:-2])
-        closing = self._closing.fullmatch(lines[-2])
+        steps = tuple(self._read_step(line) for line in lines[1:-1])
+        closing = self._closing.fullmatch(lines[-1])
         if closing is None:
-            raise PacketError(f"expected '#' and a state, found the line {lines[-2]!r}")
+            raise PacketError(f"expected '#' and a state, found the line {lines[-1]!r}")
         return Trace(lines[0], steps, closing[1])
 
     def _read_step(self, line: str) -> Step:

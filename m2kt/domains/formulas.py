@@ -18,7 +18,7 @@ from itertools import accumulate
 from types import MappingProxyType
 from typing import Final, final
 
-from m2kt.domain import ConceptSpec, Domain, Question, Recall, Step, Trace
+from m2kt.domain import ConceptSpec, Domain, Question, Recall, Step, Trace, lines_of
 from m2kt.errors import PacketError, RequestError
 
 DEEPEST: Final = 4
@@ -190,17 +190,12 @@ class Formulas(Domain):
             PacketError: `text` is not of that form.
         """
         longest = _LONGEST + 1 + self.completion_characters(DEEPEST)
-        lines = text.split("\n") if len(text) <= longest else []
-        if not 4 <= len(lines) <= DEEPEST + 3 or lines[-1]:
-            raise PacketError(
-                f"expected a formula, 1 to {DEEPEST} lines of steps, '#' with the answer and a"
-                f" final line break, found {len(text)} characters: {text[:_SHOWN]!r}"
-            )
+        lines = lines_of(text, longest=longest, most=DEEPEST, question="a formula")
         self._closed(lines[0])
-        steps = tuple(self._read_step(line) for line in lines[1:-2])
-        closing = self._closing.fullmatch(lines[-2])
+        steps = tuple(self._read_step(line) for line in lines[1:-1])
+        closing = self._closing.fullmatch(lines[-1])
         if closing is None:
-            raise PacketError(f"expected '#' and a state, found the line {lines[-2]!r}")
+            raise PacketError(f"expected '#' and a state, found the line {lines[-1]!r}")
         return Trace(lines[0], steps, closing[1])
 
     def _read_step(self, line: str) -> Step:
