@@ -128,7 +128,8 @@ def test_a_place_is_resumed_with_what_stood_before_it(family, layer):
 def test_logits_of_some_tokens_are_those_of_all(family):
     model, tokens = small(family), torch.tensor([3, 1])
     states = states_at(model, IDS, layer=3)[0]
-    assert torch.allclose(logits_of(model, states, tokens), logits_of(model, states)[:, tokens])
+    found, wanted = logits_of(model, states, tokens), logits_of(model, states)[:, tokens]
+    torch.testing.assert_close(found, wanted)  # to float32: sums of another order differ near 0
 
 
 @pytest.mark.parametrize("family", ["gpt2", "llama"])
