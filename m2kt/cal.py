@@ -6,8 +6,8 @@
     inject  h  <- h + g * sum_k a_k v_k            at one layer, two thirds up
     adapt   low-rank adapters on the projections of the layers above the frozen prefix
 
-Owns: these modules, their attachment to a frozen model, their tensors and header.
-Does not own: training them (align), keeping them (store).
+Owns: the memory, the CAL's attachment to a frozen model, its tensors and header.
+Does not own: adapters (adapters), training (align), keeping what was trained (store).
 """
 
 import json
@@ -20,23 +20,15 @@ from typing import Literal, final
 import torch
 import torch.nn.functional as F  # noqa: N812
 from jaxtyping import Float, Int
-from peft import LoraConfig
-from peft.tuners.lora import LoraModel
 from torch import Tensor, nn
 
 from m2kt.activations import rewrite
+from m2kt.adapters import adapted
 from m2kt.errors import CompatibilityError
 from m2kt.language_model import LanguageModel
 from m2kt.tensors import Attention, ConceptKeys, ConceptMeans, ConceptValues, Hidden, Scalar
 
 Projection = Literal["linear", "mlp", "low_rank"]
-
-_NAME = "cal"
-_TARGETS = (
-    "q_proj", "k_proj", "v_proj", "o_proj", "down_proj",  # Llama, Qwen, Gemma, Phi, OPT
-    "query_key_value", "dense", "dense_4h_to_h",          # GPT-NeoX
-    "c_attn", "c_proj",                                    # GPT-2
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,62 +200,24 @@ class ConceptAlignmentLayer(nn.Module):
         return made
 
 
-def adapter_targets(language_model: LanguageModel, config: CALConfig) -> list[str]:
-    """Names of the linear modules above the prefix that get an adapter."""
-    prefix = config.prefix(language_model.depth)
-    found = []
-    for name, module in language_model.model.named_modules():
-        parts = name.split(".")
-        numbers = [int(part) for part in parts if part.isdigit()]
-        if parts[-1] in _TARGETS and numbers and numbers[0] >= prefix:
-            weight = getattr(module, "weight", None)
-            if weight is not None and weight.dim() == 2:
-                found.append(name)
-    if not found:
-        raise CompatibilityError(
-            f"expected linear modules called {', '.join(_TARGETS)}, found none in"
-            f" {language_model.name}; this architecture is not supported yet"
-        )
-    return found
-
-
 @contextmanager
 def attached(
     language_model: LanguageModel, cal: ConceptAlignmentLayer
 ) -> Iterator[list[nn.Parameter]]:
     """Puts `cal` into the model for the length of the `with`; yields the adapters' parameters.
 
-    The frozen weights are never written; at the end the modules are as they were, and
-    `cal.adapters` holds what the adapters have become.
+    At the end the model is as it was, and `cal.adapters` holds what the adapters have become.
     """
-    model, config = language_model.model, cal.config
-    lora = LoraConfig(
-        r=config.adapter_rank,
-        lora_alpha=2 * config.adapter_rank,
-        target_modules=adapter_targets(language_model, config),
-        fan_in_fan_out=language_model.card.family == "gpt2",
-    )
-    tuner = LoraModel(model, {_NAME: lora}, _NAME)
-    named = {name: p for name, p in model.named_parameters() if ".lora_" in name}
-    _fill(named, cal)
-    try:
-        with rewrite(model, layer=config.memory_layer(language_model.depth), change=cal):
-            yield list(named.values())
-    finally:
-        cal.adapters = {name: p.detach().clone() for name, p in named.items()}
-        tuner.unload()
-        model.requires_grad_(False)
-
-
-def _fill(named: Mapping[str, nn.Parameter], cal: ConceptAlignmentLayer) -> None:
-    """Loads the adapters, or draws new ones: A small and random, B zero (Hu et al., 2021)."""
-    generator = torch.Generator().manual_seed(cal.seed + 1)
-    for name, parameter in named.items():
-        kept = cal.adapters.get(name)
-        if kept is not None:
-            parameter.data.copy_(kept)
-        elif ".lora_A." in name:
-            drawn = torch.randn(parameter.shape, generator=generator)
-            parameter.data.copy_(drawn / math.sqrt(parameter.shape[1]))
-        else:
-            parameter.data.zero_()
+    config, depth = cal.config, language_model.depth
+    with adapted(
+        language_model,
+        prefix=config.prefix(depth),
+        rank=config.adapter_rank,
+        kept=cal.adapters,
+        seed=cal.seed + 1,
+    ) as adapters:
+        try:
+            with rewrite(language_model.model, layer=config.memory_layer(depth), change=cal):
+                yield list(adapters.values())
+        finally:
+            cal.adapters = {name: its.detach().clone() for name, its in adapters.items()}

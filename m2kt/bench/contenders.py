@@ -37,11 +37,12 @@ from transformers import (
 
 from m2kt import domains
 from m2kt.activations import rewrite
+from m2kt.adapters import adapter_targets
 from m2kt.addressing import concept_keys
 from m2kt.align import align
 from m2kt.bench.course import DOMAIN, Course
 from m2kt.bench.watch import READOUT, REHEARSAL, Watch
-from m2kt.cal import ConceptAlignmentLayer, Share, adapter_targets, attached
+from m2kt.cal import ConceptAlignmentLayer, Share, attached
 from m2kt.domain import Trace
 from m2kt.drills import DrillPlan, drill
 from m2kt.language_model import LanguageModel
@@ -131,7 +132,7 @@ def _by_trainer(
     lora = LoraConfig(
         r=config.cal.adapter_rank,
         lora_alpha=2 * config.cal.adapter_rank,
-        target_modules=adapter_targets(language_model, config.cal),
+        target_modules=adapter_targets(language_model, config.cal.prefix(language_model.depth)),
         fan_in_fan_out=language_model.card.family == "gpt2",
         task_type="CAUSAL_LM",
     )
