@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from m2kt.addressing import address, concept_keys
 from m2kt.cal import CALConfig, ConceptAlignmentLayer, Share, attached
+from m2kt.curriculum import Curriculum
 from m2kt.domain import Grammar
 from m2kt.drills import DrillPlan, drill
 from m2kt.errors import AlignmentError
@@ -54,7 +55,8 @@ class AlignConfig:
         learning_rate: Peak of AdamW.
         warmup: Steps until the peak.
         descent: Steps from the peak to 2 %, at the end.
-        enough: Share of own problems that go right, from which on the descent begins.
+        settled: Share of own problems that go right, from which on the descent begins.
+        enough: Share at the end of a descent, without which there is another.
         unsafe_phrases: The projected concepts are kept away from the student's own states here.
         unsafe_margin: Cosine with such a state from which on it is penalised.
         report_every: Steps between two reports.
@@ -68,10 +70,11 @@ class AlignConfig:
     readout_batch: int = 32
     steps: int = 400
     batch: int = 12
-    learning_rate: float = 2e-3
-    warmup: int = 20
-    descent: int = 30
-    enough: float = 0.99
+    learning_rate: float = 4e-3
+    warmup: int = 8
+    descent: int = 60
+    settled: float = 0.6
+    enough: float = 0.97
     unsafe_phrases: tuple[str, ...] = ()
     unsafe_margin: float = 0.3
     report_every: int = 10
@@ -209,25 +212,31 @@ class _Alignment:
             most=config.steps,
             warmup=config.warmup,
             descent=config.descent,
+            settled=config.settled,
             enough=config.enough,
         )
+        curriculum = Curriculum(self.book.grammar.levels)
         deck = Deck(self.rng, self.book.lessons())
-        self.book.settle_vocabulary([*deck.items, *self.compose(read, VOCABULARY_TEXTS)])
+        levels = curriculum.draw(self.rng, VOCABULARY_TEXTS)
+        self.book.settle_vocabulary([*deck.items, *self.compose(read, levels)])
         step = 0
         while step < schedule.ends:
             for group in optimizer.param_groups:
                 group["lr"] = config.learning_rate * schedule.rate(step)
-            practice = self.book.join([*deck.draw(config.batch), *self.compose(read, config.batch)])
+            own = self.compose(read, curriculum.draw(self.rng, config.batch))
+            practice = self.book.join([*deck.draw(config.batch), *own])
             logits = self.book.logits(practice)
-            schedule.saw(step, practice.right(logits, last=config.batch))
+            right = practice.right(logits)[-len(own) :]
+            curriculum.saw(zip((its.level for its in own), right, strict=True))
+            schedule.saw(step, curriculum.mastery)
             self.descend(self.losses(practice, logits), optimizer, trained, step=step, phase=1.0)
             step += 1
         return step
 
-    def compose(self, read: Mapping[str, str], count: int) -> list[Exercise]:
+    def compose(self, read: Mapping[str, str], levels: Sequence[int]) -> list[Exercise]:
         """Own problems."""
-        self.practised += count
-        return self.book.compose(self.rng, count, read)
+        self.practised += len(levels)
+        return self.book.compose(self.rng, levels, read)
 
     def losses(self, practice: Practice, logits: Tensor) -> LossParts:
         """The four terms on one batch."""

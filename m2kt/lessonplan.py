@@ -8,7 +8,7 @@ import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -32,6 +32,9 @@ RIVALS = 20
 POSED = 10_000
 """Questions of the grammar that are posed at most, until one can be worked out."""
 
+WANTED = 1_000
+"""Of these, how many are of the level that was wanted."""
+
 ROW = 96
 """Tokens in a row of a batch, unless a text is longer: attention costs rows times their square."""
 
@@ -50,11 +53,13 @@ class Exercise:
         row: The trace as token ids.
         maps: For each step, {concept: weight}.
         states: Hidden state at the prefix, Float [T, H]; None if not computed yet.
+        level: Of an own problem; 0 for a teacher's trace.
     """
 
     row: TracedIds
     maps: tuple[dict[int, float], ...]
     states: Tensor | None = None
+    level: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,11 +101,11 @@ class Practice:
     owners: Int[Tensor, "P"]
     maps: Float[Tensor, "N K"]
 
-    def right(self, logits: Float[Tensor, "P W"], *, last: int) -> float:
-        """Share of the `last` exercises of which every token would have been written right."""
+    def right(self, logits: Float[Tensor, "P W"]) -> list[bool]:
+        """Of each exercise, whether every token would have been written right."""
         wrong = (logits.argmax(dim=-1) != self.targets).float()
-        faults = torch.bincount(self.owners, weights=wrong)[-last:]
-        return float((faults == 0).float().mean())
+        faults: list[float] = torch.bincount(self.owners, weights=wrong).tolist()
+        return [fault == 0 for fault in faults]
 
 
 class Deck:
@@ -169,18 +174,29 @@ class Workbook:
         self.trace_tokens = sum(len(row.ids) for row in rows)
         return self.prepare(rows, self.lesson.maps)
 
-    def compose(self, rng: random.Random, count: int, results: Mapping[str, str]) -> list[Exercise]:
-        """Own problems of the public grammar, worked out with what was read."""
-        traces = [self._own(rng, results) for _ in range(count)]
-        rows = [self.model.encode_trace(trace) for trace in traces]
-        maps = [tuple({self.index[s.concept]: 1.0} for s in trace.steps) for trace in traces]
-        return self.prepare(rows, maps)
+    def compose(
+        self, rng: random.Random, levels: Sequence[int], results: Mapping[str, str]
+    ) -> list[Exercise]:
+        """Own problems of the public grammar, worked out with what was read.
 
-    def _own(self, rng: random.Random, results: Mapping[str, str]) -> Trace:
-        for _ in range(POSED):
-            question = self.grammar.question(rng, rng.choice(self.grammar.levels))
+        Args:
+            rng: Draws them.
+            levels: One for each; of a level that cannot be worked out another is taken.
+            results: For each concept the symbol that was read.
+        """
+        drawn = [self._own(rng, level, results) for level in levels]
+        rows = [self.model.encode_trace(trace) for _, trace in drawn]
+        maps = [tuple({self.index[s.concept]: 1.0} for s in trace.steps) for _, trace in drawn]
+        made = self.prepare(rows, maps)
+        return [replace(its, level=level) for its, (level, _) in zip(made, drawn, strict=True)]
+
+    def _own(self, rng: random.Random, level: int, results: Mapping[str, str]) -> tuple[int, Trace]:
+        for number in range(POSED):
+            its = level if number < WANTED else rng.choice(self.grammar.levels)
             try:
-                return self.grammar.work(question.text, results.__getitem__)
+                return its, self.grammar.work(
+                    self.grammar.question(rng, its).text, results.__getitem__
+                )
             except KeyError:
                 continue  # it needs a concept that nobody taught: pose another
         raise AlignmentError(

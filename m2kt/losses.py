@@ -73,7 +73,7 @@ class LossWeights:
     """alpha, beta, gamma and lambda."""
 
     geometry: float = 1.0
-    structure: float = 1.0
+    structure: float = 0.1
     reason: float = 1.0
     safety: float = 1.0
 

@@ -1,18 +1,20 @@
-"""When to learn how fast, and when to stop: warm-up, full speed, descent.
+"""When to learn how fast, and when to stop: warm-up, full speed, descent, and once more if need be.
 
-Full speed lasts until practice goes right or the steps run out; the descent after it takes
-the noise out of the weights (warm-up, stable, decay: Hu et al., 2024, arXiv 2404.06395).
-What goes right is measured on problems that were composed for this very step, so it is a
-held-out measure that costs nothing.
+Full speed lasts until practice goes mostly right; the descent after it takes the noise out of
+the weights (warm-up, stable, decay: Hu et al., 2024, arXiv 2404.06395). If practice still
+fails at its end, there is another round at half the speed, and so on (warm restarts: Loshchilov
+and Hutter, 2017, arXiv 1608.03983).
 
-Owns: `Schedule`. Does not own: what a step is (align).
+Owns: `Schedule`. Does not own: what a step is (align), what goes right (curriculum).
 """
 
-from collections import deque
 from typing import final
 
-WINDOW = 6
-"""Steps over which practice is averaged."""
+SLOWEST = 0.02
+"""Share of the peak below which the learning rate does not fall."""
+
+AGAIN = 0.5
+"""Share of the peak with which every round but the first begins."""
 
 
 @final
@@ -23,15 +25,20 @@ class Schedule:
         most: Steps at most.
         warmup: Steps until full speed.
         descent: Steps from full speed to a standstill.
-        enough: Share of own problems that go right, from which on the descent begins.
+        settled: Share of own problems that go right, from which on the descent begins.
+        enough: Share at the end of a descent, from which on it is over.
     """
 
-    def __init__(self, *, most: int, warmup: int, descent: int, enough: float) -> None:
+    def __init__(
+        self, *, most: int, warmup: int, descent: int, settled: float, enough: float
+    ) -> None:
         self.most = most
         self.warmup = min(warmup, most)
         self.descent = max(1, min(descent, most - self.warmup))
+        self.settled = settled
         self.enough = enough
-        self._recent: deque[float] = deque(maxlen=WINDOW)
+        self._peak = 1.0
+        self._descending = False
         self._ends = most
 
     @property
@@ -41,11 +48,15 @@ class Schedule:
 
     def rate(self, step: int) -> float:
         """The learning rate at `step`, as a share of its peak."""
-        return min(1.0, (step + 1) / self.warmup, max(0.02, (self._ends - step) / self.descent))
+        left = self._peak * (self._ends - step) / self.descent
+        return min(self._peak, (step + 1) / self.warmup, max(SLOWEST, left))
 
     def saw(self, step: int, right: float) -> None:
-        """Takes note of the share of own problems that went right at `step`."""
-        self._recent.append(right)
-        full = len(self._recent) == WINDOW
-        if full and sum(self._recent) >= self.enough * WINDOW:
-            self._ends = min(self._ends, step + 1 + self.descent)
+        """Takes note of the share of own problems that went right up to `step`."""
+        rest = self.most - (step + 1)
+        if not self._descending and right >= self.settled:
+            self._descending = True
+            self._ends = step + 1 + min(self.descent, rest)
+        elif self._descending and step + 1 == self._ends and right < self.enough and rest:
+            self._peak = AGAIN
+            self._ends = step + 1 + min(self.descent, rest)

@@ -175,7 +175,7 @@ def learn(
     book = Workbook(model, grammar, lesson, config.cal)
     size = 2 * config.batch
     most = max(text.steps, -(-len(examples) // size))
-    schedule = Schedule(most=most, warmup=config.warmup, descent=most, enough=2.0)
+    schedule = Schedule(most=most, warmup=config.warmup, descent=most, settled=2.0, enough=2.0)
     order = _order(random.Random(config.seed), examples)
     with attached(model, cal) as adapters:
         optimizer = torch.optim.AdamW(adapters, lr=text.learning_rate, weight_decay=0.01)

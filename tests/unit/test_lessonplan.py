@@ -33,14 +33,28 @@ def test_every_target_is_the_token_that_follows_its_place():
 
 def test_own_problems_use_only_what_was_read():
     book, results = workbook(), {"arith.mod7/1*1": "1", "arith.mod7/1*2": "5"}
-    for exercise in book.compose(random.Random(0), 6, results):
+    for exercise in book.compose(random.Random(0), [1, 2, 3, 4, 4, 4], results):
         names = {book.lesson.concepts[k].spec.id for step in exercise.maps for k in step}
         assert names <= set(results)
 
 
+def test_own_problems_are_of_the_level_that_was_wanted():
+    book = workbook()
+    results = {name: multiplication().fact(name) for name in book.index}
+    made = book.compose(random.Random(0), [4, 1, 3], results)
+    assert [its.level for its in made] == [4, 1, 3]
+    assert [len(its.maps) for its in made] == [4, 1, 3]
+
+
+def test_of_a_level_that_cannot_be_worked_out_another_is_taken():
+    results = {"arith.mod7/1*2": "5"}  # 5 times anything was not read: nothing goes on from here
+    [made] = workbook().compose(random.Random(0), [4], results)
+    assert made.level == len(made.maps) == 1
+
+
 def test_what_no_question_can_use_ends_with_an_error_instead_of_never():
     with pytest.raises(AlignmentError, match="more of the domain's concepts"):
-        workbook().compose(random.Random(0), 1, {})
+        workbook().compose(random.Random(0), [1], {})
 
 
 def test_every_text_is_packed_whole_and_alone():
@@ -79,10 +93,9 @@ def test_an_exercise_is_right_if_all_of_it_is():
     book = workbook()
     batch = book.join(book.lessons()[:4])
     logits = F.one_hot(batch.targets, book.model.model.config.vocab_size).float()
-    assert batch.right(logits, last=4) == 1.0
+    assert batch.right(logits) == [True] * 4
     logits[0] = -logits[0]
-    assert batch.right(logits, last=4) == 0.75
-    assert batch.right(logits, last=2) == 1.0
+    assert batch.right(logits) == [False, True, True, True]
 
 
 def test_a_deck_deals_every_card_before_any_comes_again():
