@@ -1,6 +1,7 @@
-"""`m2kt bench ingest|transfer`: how fast alignment is, and what transfer reaches and why.
+"""`m2kt bench ingest|transfer|page`: how fast alignment is, and what transfer reaches and why.
 
-Owns: these commands. Does not own: what is measured, and how (m2kt.bench).
+Owns: these commands. Does not own: what is measured, and how (m2kt.bench); the page
+(transfer_page).
 """
 
 import json
@@ -11,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from rich.progress import (
@@ -24,8 +25,11 @@ from rich.progress import (
 )
 
 from m2kt import progress
+from m2kt.errors import RequestError
 
 from . import console
+
+CELLS: Final = Path("bench/cells")
 
 app = typer.Typer(no_args_is_help=True, help="Benchmarks, each with its record as JSON.")
 
@@ -66,10 +70,7 @@ def ingest(
     with _bar() as bar:
         record = measure_ingest(config, _News(bar).tell)
     told = console.plain(_when_and_how() | record)
-    if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(told, indent=1, allow_nan=False) + "\n")
-        console.say(f"the record stands in {out}")
+    _keep(out, told)
     show(told)
 
 
@@ -77,58 +78,139 @@ def ingest(
 def transfer(
     out: Annotated[Path | None, typer.Option("--json", help="File for the whole record.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Two domains, one seed.")] = False,
-    student: Annotated[
-        str, typer.Option("--student", help="Model: symbols-student, smollm2-135m, ...")
-    ] = "symbols-student",
+    student: Annotated[str, typer.Option(help="Model: smollm2-135m, ...")] = "symbols-student",
     domain: Annotated[
-        list[str] | None, typer.Option("--domain", help="Instead of all; may come again.")
+        list[str] | None, typer.Option(help="Instead of all; again for more.")
     ] = None,
-    seeds: Annotated[int | None, typer.Option("--seeds", min=1, help="Their number.")] = None,
-    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes.")] = 2,
-    threads: Annotated[int, typer.Option("--threads", min=1, help="Of each process.")] = 1,
-    folder: Annotated[
-        Path, typer.Option("--cells", help="Folder of results; a run goes on from there.")
-    ] = Path("bench/cells"),
+    part: Annotated[
+        list[str] | None, typer.Option(help="table, controls, reveal, baselines")
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Their number.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+    threads: Annotated[int, typer.Option(min=1, help="Of each process.")] = 1,
+    cells: Annotated[Path, typer.Option(help="Results; a run goes on from there.")] = CELLS,
+    html: Annotated[Path | None, typer.Option(help="Page; beside --json by default.")] = None,
 ) -> None:
     """Transfers every domain, and runs controls, curves and baselines beside it."""
     from m2kt.bench.transfer import QUICK, TransferConfig, cells_of, measure_transfer
 
+    usual = QUICK if quick else TransferConfig()
     config = replace(
-        QUICK if quick else TransferConfig(), student=student, workers=workers, threads=threads
+        usual,
+        student=student,
+        workers=workers,
+        threads=threads,
+        domains=tuple(domain or usual.domains),
+        parts=tuple(part or usual.parts),
+        seeds=tuple(range(seeds)) if seeds else usual.seeds,
     )
-    if domain:
-        config = replace(config, domains=tuple(domain))
-    if seeds:
-        config = replace(config, seeds=tuple(range(seeds)))
-    console.say(f"{len(set(cells_of(config)))} cells; what stands in {folder} is not run again")
+    shown = html if out is None else _page_file(out, html)
+    console.say(f"{len(set(cells_of(config)))} cells; what stands in {cells} is not run again")
     with _bar() as bar:
-        record = measure_transfer(config, folder, _Cells(bar).tell)
-    told = console.plain(_when_and_how() | record)
-    if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(told, indent=1, allow_nan=False) + "\n")
-        console.say(f"the record stands in {out}")
+        told = console.plain(_when_and_how() | measure_transfer(config, cells, _Cells(bar).tell))
+    _keep(out, told)
     show_transfer(told)
+    if shown is not None:
+        _draw(told, shown)
+
+
+@app.command()
+def page(
+    record: Annotated[Path, typer.Argument(help="What `bench transfer --json FILE` wrote.")],
+    html: Annotated[
+        Path | None, typer.Option("--html", help="The page; by default RECORD with .html.")
+    ] = None,
+) -> None:
+    """Makes the page of a comparison again, from its record."""
+    _draw(_read(record), _page_file(record, html))
+
+
+def _keep(out: Path | None, record: Mapping[str, Any]) -> None:
+    if out is None:
+        return
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n")
+    console.say(f"the record stands in {out}")
+
+
+def _page_file(out: Path, html: Path | None) -> Path:
+    """Where the page goes: beside the record `out`, if nobody says where.
+
+    Raises:
+        RequestError: it would take the record's place.
+    """
+    shown = html or out.with_suffix(".html")
+    if shown.resolve() == out.resolve():
+        raise RequestError(
+            f"expected two files, found {out} for the record and for its page; name the page with"
+            " --html, or the record NAME.json"
+        )
+    return shown
+
+
+def _read(file: Path) -> Mapping[str, Any]:
+    """The record in `file`; what its parts are like is not asked here.
+
+    Raises:
+        RequestError: it holds no record of a comparison.
+    """
+    from m2kt.bench.transfer import FORMAT
+
+    remedy = "name the file that m2kt bench transfer --json FILE has written"
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise RequestError(
+            f"expected a record as JSON in {file}, found {error}; {remedy}"
+        ) from error
+    if not isinstance(found, dict):
+        raise RequestError(f"expected a record in {file}, found {found!r:.80}; {remedy}")
+    if (stated := found.get("format")) != FORMAT:
+        raise RequestError(f"expected format {FORMAT} in {file}, found {stated!r:.80}; {remedy}")
+    return found
+
+
+def _draw(record: Mapping[str, Any], file: Path) -> None:
+    """Writes the page of `record`.
+
+    Raises:
+        RequestError: a part of the record is missing, or is not what it should be.
+    """
+    from .transfer_page import build_transfer_page  # loads torch and matplotlib
+
+    try:
+        text = build_transfer_page(record)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise RequestError(
+            f"expected every part of a record, found {type(error).__name__} at {error};"
+            " make the record anew with m2kt bench transfer"
+        ) from error
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, encoding="utf-8")
+    console.say(f"the page stands in {file}")
 
 
 def show_transfer(record: Mapping[str, Any]) -> None:
     """The main table, and what each control leaves of it."""
-    shown = console.table("", "domain", "#teacher", "#before", "#after", "#95 %", "#retention")
-    for name, its in record["domains"].items():
-        low, high = its["interval"]
-        shown.add_row(
-            name,
-            f"{its['teacher']:.3f}",
-            f"{its['before']:.3f}",
-            f"{its['after']:.3f}",
-            f"{low:.3f} to {high:.3f}",
-            f"{its['retention']:.3f}",
-        )
-    console.out.print(shown)
-    shown = console.table("", "a fifth of the facts shown", "#accuracy")
-    for name, its in record["controls"].items():
-        shown.add_row(name, f"{its['accuracy']:.3f}")
-    console.out.print(shown)
+    if "domains" in record:
+        columns = ("#teacher", "#before", "#after", "#95 %", "#retention")
+        shown = console.table("", "domain", *columns)
+        for name, its in record["domains"].items():
+            low, high = its["interval"]
+            shown.add_row(
+                name,
+                f"{its['teacher']:.3f}",
+                f"{its['before']:.3f}",
+                f"{its['after']:.3f}",
+                f"{low:.3f} to {high:.3f}",
+                "" if its["retention"] is None else f"{its['retention']:.3f}",
+            )
+        console.out.print(shown)
+    if "controls" in record:
+        shown = console.table("", "a fifth of the facts shown", "#accuracy")
+        for name, its in record["controls"].items():
+            shown.add_row(name, f"{its['accuracy']:.3f}")
+        console.out.print(shown)
 
 
 def _when_and_how() -> dict[str, str]:

@@ -1,10 +1,12 @@
 """The demo's plots, each a function from the record of a demo to inline SVG.
 
-Owns: how figures look. Does not own: the figures (demo), the page around them (report).
+Owns: how plots look, those of others too: `STYLE`, colours, `svg_of`.
+Does not own: the figures (demo), the page around them (report).
 """
 
 import io
 from collections.abc import Mapping, Sequence
+from html import escape
 from typing import Any, Final
 
 import matplotlib as mpl
@@ -16,12 +18,13 @@ Record = Mapping[str, Any]
 
 INK: Final = "#1c2733"
 FAINT: Final = "#8a97a6"
+GRID: Final = "#e6eaef"
 BEFORE: Final = ("#d5dbe3", "#aeb8c5")
 TEACHERS: Final = ("#e39a3b", "#45a07c", "#b07aa1", "#76b7b2")
 STUDENT: Final = "#2563c9"
 LOSSES: Final = ("#2563c9", "#e39a3b", "#45a07c", "#c44e68", "#6b7a8c")
 
-_STYLE: Final[dict[str, Any]] = {
+STYLE: Final[dict[str, Any]] = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
     "font.size": 10.0,
@@ -36,6 +39,7 @@ _STYLE: Final[dict[str, Any]] = {
     "ytick.color": INK,
     "legend.frameon": False,
 }
+"""How matplotlib draws; the page around has the background and the fonts."""
 
 
 def accuracy_plot(record: Record) -> str:
@@ -51,7 +55,7 @@ def accuracy_plot(record: Record) -> str:
         *((t["agent"], color, t["mixed"]) for t, color in zip(teachers, TEACHERS, strict=False)),
         ("student after", STUDENT, student["mixed"]),
     ]
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(9.2, 3.5))
         axes = figure.subplots(1, 2, width_ratios=(1.45, 1), sharey=True)
         _grouped_bars(axes[0], left)
@@ -70,7 +74,7 @@ def loss_plot(record: Record) -> str:
     phases: dict[str, list[Record]] = {}
     for row in record["losses"]:
         phases.setdefault(row["phase"], []).append(row)
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(9.2, 3.1))
         axes = figure.subplots(1, max(1, len(phases)), squeeze=False)[0]
         for axis, (phase, rows) in zip(axes, phases.items(), strict=False):
@@ -91,7 +95,7 @@ def data_plot(record: Record) -> str:
         ("student: logits", meter["logits"], STUDENT),
     ]
     yardstick = 0.02 * sum(t["trained_on"] for t in teachers)
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(9.2, 0.9 + 0.38 * len(bars)))
         axis = figure.subplots()
         names, counts, colors = zip(*bars, strict=True)
@@ -112,7 +116,7 @@ def data_plot(record: Record) -> str:
 def time_plot(record: Record) -> str:
     """Seconds of each phase, one bar after the other."""
     phases = {k: v for k, v in record["seconds"].items() if k != "total"}
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(9.2, 0.8 + 0.3 * len(phases)))
         axis = figure.subplots()
         begun = 0.0
@@ -137,7 +141,7 @@ def _grouped_bars(axis: Axes, series: Sequence[tuple[str, str, Mapping[str, floa
         axis.bar(places, heights, width=width * 0.94, color=color, label=name)
     axis.set_xticks(range(len(levels)), levels)
     axis.set_ylim(0, 1.04)
-    axis.grid(axis="y", color="#e6eaef", linewidth=0.8)
+    axis.grid(axis="y", color=GRID, linewidth=0.8)
     axis.set_axisbelow(True)
 
 
@@ -151,7 +155,7 @@ def _lines(axis: Axes, rows: Sequence[Record]) -> None:
     positive = [row[name] for row in rows for name in names if row.get(name, 0) > 0]
     if positive and max(positive) > 50 * min(positive):
         axis.set_yscale("log")
-    axis.grid(color="#e6eaef", linewidth=0.8)
+    axis.grid(color=GRID, linewidth=0.8)
     if names:
         axis.legend(fontsize=8.5)
 
@@ -163,4 +167,4 @@ def svg_of(figure: Figure, description: str) -> str:
         figure.savefig(raw, format="svg", transparent=True, metadata={"Date": None})
     text = raw.getvalue()
     body = text[text.index("<svg") :]
-    return body.replace("<svg", f'<svg role="img" aria-label="{description}"', 1)
+    return body.replace("<svg", f'<svg role="img" aria-label="{escape(description)}"', 1)

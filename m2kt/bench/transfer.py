@@ -7,6 +7,8 @@
     reduction   1 - ours / theirs in examples, tokens and bytes, theirs being the least that
                 matched our accuracy; if nothing did, the most that was tried, as a lower bound
 
+A comparison may be of some of these parts only: `table`, `controls`, `reveal`, `baselines`.
+
 Every figure is a mean over levels, then over seeds. Intervals hold 95 % of a bootstrap that
 draws seeds, and problems within each.
 
@@ -14,7 +16,7 @@ Owns: which cells there are, and the record. Does not own: running them (matrix)
 """
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
@@ -37,6 +39,7 @@ FEW: Final = 0.2
 """Share of the facts that traces show when it is asked what C carries."""
 RESAMPLES: Final = 2_000
 DISTILLED: Final = "distillation"
+PARTS: Final = ("table", "controls", "reveal", "baselines")
 FLOAT_BYTES: Final = 4
 
 Results = Mapping[Cell, Mapping[str, Any]]
@@ -49,6 +52,7 @@ class TransferConfig:
 
     Attributes:
         student: Name of its model.
+        parts: Of `PARTS`, those that are compared.
         domains: Of the main table.
         curved: Domain of the curves.
         compared: Domain that baselines are run on; one teacher must know all of it, or what
@@ -66,6 +70,7 @@ class TransferConfig:
     """
 
     student: str = "symbols-student"
+    parts: tuple[str, ...] = PARTS
     domains: tuple[str, ...] = tuple(SUBJECTS)
     curved: str = "arith.mod7"
     compared: str = "arith.mod10"
@@ -86,6 +91,9 @@ class TransferConfig:
                 f"expected seeds, and domains of {', '.join(SUBJECTS)}, found"
                 f" {len(self.seeds)} seeds and {', '.join(self.domains) or 'no domain'}"
             )
+        if not self.parts or set(self.parts) - set(PARTS):
+            found = ", ".join(self.parts) or "none"
+            raise RequestError(f"expected parts of {', '.join(PARTS)}, found {found}")
 
 
 QUICK: Final = TransferConfig(
@@ -113,19 +121,33 @@ def measure_transfer(config: TransferConfig, folder: Path, report: Report) -> di
 
 def cells_of(config: TransferConfig) -> list[Cell]:
     """All that have to be run, the main table's first."""
-    few = {*config.controlled, config.curved, config.compared}
-    asked = {*config.domains, *few}
-    once = [_cell(config, name, way) for name in sorted(asked) for way in (TEACHER, *PROMPTED)]
-    found = [_cell(config, name, OURS) for name in config.domains]
-    found += [_cell(config, n, way, reveal=FEW) for n in config.controlled for way in CONTROLS]
-    found += [_cell(config, config.curved, w, reveal=r) for r in config.reveal for w in CURVES]
-    found.append(_cell(config, config.compared, OURS, reveal=FEW))
-    others = [
-        _cell(config, config.compared, way, examples=count)
-        for way in (DISTILLED, "sequences")
-        for count in config.examples
-    ]
-    return [*once, *_seeds(config, found), *others, _cell(config, config.compared, "packet_text")]
+    cells: dict[str, list[Cell]] = {
+        "table": [
+            *_seeds(config, [_cell(config, name, OURS) for name in config.domains]),
+            *(_cell(config, n, way) for n in config.domains for way in (TEACHER, *PROMPTED)),
+        ],
+        "controls": [
+            *(_cell(config, name, way) for name in config.controlled for way in PROMPTED),
+            *_seeds(
+                config,
+                [_cell(config, n, way, reveal=FEW) for n in config.controlled for way in CONTROLS],
+            ),
+        ],
+        "reveal": _seeds(
+            config,
+            [_cell(config, config.curved, w, reveal=r) for r in config.reveal for w in CURVES],
+        ),
+        "baselines": [
+            *_seeds(config, [_cell(config, config.compared, OURS, reveal=FEW)]),
+            *(
+                _cell(config, config.compared, way, examples=count)
+                for way in (DISTILLED, "sequences")
+                for count in config.examples
+            ),
+            _cell(config, config.compared, "packet_text"),
+        ],
+    }
+    return [cell for part in PARTS if part in config.parts for cell in cells[part]]
 
 
 def _cell(config: TransferConfig, domain: str, way: str, **others: Any) -> Cell:  # noqa: ANN401
@@ -148,26 +170,40 @@ def _seeds(config: TransferConfig, cells: Iterable[Cell]) -> list[Cell]:
 
 def record_of(config: TransferConfig, results: Results) -> dict[str, Any]:
     """The record, as JSON has it."""
-    return {
+    made: dict[str, Callable[[], dict[str, Any]]] = {
+        "table": lambda: {
+            "domains": {name: _domain(config, name, results) for name in config.domains}
+        },
+        "controls": lambda: {
+            "controls": {way: _controlled(config, way, results) for way in (*PROMPTED, *CONTROLS)}
+        },
+        "reveal": lambda: {
+            "curved": config.curved,
+            "reveal": {f"{share:g}": _curve(config, share, results) for share in config.reveal},
+        },
+        "baselines": lambda: {
+            "baselines": {
+                way: _baseline(config, way, results)
+                for way in (DISTILLED, "sequences", "packet_text")
+            },
+            "compared": config.compared,
+            "reduction": _reduction(config, results),
+        },
+    }
+    record = {
         "format": FORMAT,
         "student": config.student,
         "seeds": list(config.seeds),
         "machine": describe(),
-        "domains": {name: _domain(config, name, results) for name in config.domains},
-        "controls": {way: _controlled(config, way, results) for way in (*PROMPTED, *CONTROLS)},
-        "reveal": {
-            f"{share:g}": {
-                way: _summary(_of(config, config.curved, way, results, reveal=share))
-                for way in CURVES
-            }
-            for share in config.reveal
-        },
-        "baselines": {
-            way: _baseline(config, way, results) for way in (DISTILLED, "sequences", "packet_text")
-        },
-        "compared": config.compared,
-        "reduction": _reduction(config, results),
     }
+    for part in config.parts:
+        record |= made[part]()
+    return record
+
+
+def _curve(config: TransferConfig, share: float, results: Results) -> dict[str, Any]:
+    """A point of the curves."""
+    return {way: _summary(_of(config, config.curved, way, results, reveal=share)) for way in CURVES}
 
 
 def _of(

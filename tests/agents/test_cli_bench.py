@@ -9,6 +9,8 @@ import pytest
 from m2kt.bench.matrix import place
 from m2kt.bench.transfer import QUICK, cells_of
 from m2kt_agents import cli, cli_bench
+from tests.comparisons import comparison, result_of
+from tests.pages import Page
 
 CONTENDERS = {"alignment", "bare_loop", "peft_trainer", "peft_lora"}
 
@@ -65,6 +67,7 @@ def test_transfer_makes_its_record_of_cells_that_stand(monkeypatch, capsys, tmp_
             )
         )
     file = tmp_path / "new" / "transfer.json"
+    page = file.with_suffix(".html")
     words = "m2kt bench transfer --quick --domain arith.mod7 --student mod7-mul"
     monkeypatch.setattr(
         sys, "argv", [*words.split(), "--cells", str(tmp_path), "--json", str(file)]
@@ -78,6 +81,68 @@ def test_transfer_makes_its_record_of_cells_that_stand(monkeypatch, capsys, tmp_
     out = capsys.readouterr().out
     rows = [line.split()[:4] for line in out.splitlines()]
     assert ["arith.mod7", "1.000", "0.250", "0.750"] in rows
+    assert ["arith.mod7", "1.000", "0.250"] in [row[:3] for row in Page(page.read_text()).rows()]
+    again = tmp_path / "again" / "page.html"
+    assert typed(monkeypatch, f"m2kt bench page {file} --html {again}") == 0
+    assert again.read_text() == page.read_text()
+
+
+def typed(monkeypatch, *words: str) -> int:
+    """The exit code of a command line."""
+    monkeypatch.setattr(sys, "argv", " ".join(words).split())
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    return end.value.code
+
+
+def test_the_page_of_a_comparison_goes_where_it_is_told_or_beside_its_record(monkeypatch, tmp_path):
+    record, cells = comparison(), tmp_path / "cells"
+    cells.mkdir()
+    for cell in cells_of(QUICK):
+        place(cell, cells).write_text(json.dumps(result_of(cell)))
+    told = tmp_path / "told.html"
+    words = f"m2kt bench transfer --quick --cells {cells}"
+    assert typed(monkeypatch, words, f"--html {told}") == 0
+    assert "relation.chain" in Page(told.read_text()).text
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == ["", ".html"]
+    file = tmp_path / "beside.json"
+    file.write_text(json.dumps(record))
+    assert typed(monkeypatch, f"m2kt bench page {file}") == 0
+    assert file.with_suffix(".html").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (None, "No such file"),
+        ("{", "Expecting property name"),
+        ("[1]", "[1]"),
+        ('{"format": "m2kt.demo/1"}', "m2kt.demo/1"),
+        ('{"format": "m2kt.bench.transfer/1"}', "KeyError at 'student'"),
+        (json.dumps(comparison(domains=[])), "AttributeError"),
+        (json.dumps(comparison(student=7)), "AttributeError"),
+        (json.dumps(comparison(reveal={"much": {}})), "could not convert"),
+    ],
+)
+def test_what_is_no_record_gives_no_page(monkeypatch, capsys, tmp_path, text, found):
+    file = tmp_path / "record.json"
+    if text is not None:
+        file.write_text(text)
+    assert typed(monkeypatch, f"m2kt bench page {file}") == 2
+    said = {line.split()[0]: line for line in capsys.readouterr().err.splitlines() if line.split()}
+    assert found in said["found"]
+    assert {"expected", "remedy"} < set(said)
+    assert not file.with_suffix(".html").exists()
+
+
+def test_a_page_does_not_take_the_place_of_its_record(monkeypatch, capsys, tmp_path):
+    file = tmp_path / "record.html"
+    file.write_text(json.dumps(comparison()))
+    before = file.read_text()
+    assert typed(monkeypatch, f"m2kt bench page {file}") == 2
+    assert typed(monkeypatch, f"m2kt bench transfer --quick --json {file}") == 2
+    assert file.read_text() == before
+    assert "expected two files" in " ".join(capsys.readouterr().err.split())
 
 
 @pytest.mark.slow

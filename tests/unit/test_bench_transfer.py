@@ -108,6 +108,28 @@ def test_the_quick_comparison_has_all_controls_on_two_domains():
     assert {c.way for c in cells if c.reveal == FEW} >= set(CONTROLS)
 
 
+@pytest.mark.parametrize(
+    ("part", "keys"),
+    [
+        ("table", {"domains"}),
+        ("controls", {"controls"}),
+        ("reveal", {"reveal", "curved"}),
+        ("baselines", {"baselines", "compared", "reduction"}),
+    ],
+)
+def test_a_part_alone_needs_no_cell_of_another(part, keys):
+    config = replace(CONFIG, parts=(part,))
+    cells = cells_of(config)
+    found = record_of(config, {cell: result(cell, means(cell)) for cell in cells})
+    assert set(found) == {"format", "student", "seeds", "machine", *keys}
+    assert set(cells) < set(cells_of(CONFIG))
+
+
+def test_a_part_that_there_is_not_is_refused():
+    with pytest.raises(RequestError, match="expected parts of table"):
+        TransferConfig(parts=("tables",))
+
+
 def test_a_domain_that_nobody_teaches_is_refused():
     with pytest.raises(RequestError, match="expected seeds, and domains"):
         TransferConfig(domains=("colours",))
