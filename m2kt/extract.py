@@ -28,6 +28,9 @@ from m2kt.tensors import ConceptMeans, Exemplars
 
 BOTTLENECK = "bottleneck_probing"
 
+ROUNDS = 20
+"""Times that a teacher is asked at most for traces of one kind."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExtractConfig:
@@ -39,7 +42,7 @@ class ExtractConfig:
         reveal: Share of the concepts that traces may recall, as different as can be; the
             others are in C alone.
         traces_per_level: Traces of each level above the first. Of the first level there is
-            one for each revealed concept.
+            one for each revealed concept, and more of the others for what these do not recall.
         map_width: J, concepts kept in each activation map.
         map_sharpness: Factor on cosines before the softmax of a map.
         seed: Of every draw.
@@ -191,29 +194,75 @@ def teacher_traces(
     says is kept as it is, right or wrong: nothing here knows the facts.
     """
     names = [grammar.concepts[index].id for index in shown]
-    ids = frozenset(names)
-    narrowed = grammar.restrict(ids)
-    single = [grammar.restrict(frozenset({one})) for one in names]
-    asked = [its.question(rng, its.levels[0]).text for its in single]
-    level = grammar.levels[0]
-    kept = ask(teacher, grammar, asked, level=level, shown=ids)
-    count = len(asked)
+    interview = _Interview(teacher, grammar, frozenset(names), config, rng)
+    kept = interview.facts(names)
     for level in grammar.levels[1:]:
-        found: dict[str, Trace] = {}
-        for _ in range(20):
-            batch = [narrowed.question(rng, level).text for _ in range(config.traces_per_level * 2)]
-            count += len(batch)
-            for trace in ask(teacher, grammar, batch, level=level, shown=ids):
-                found.setdefault(trace.question, trace)
-            if len(found) >= config.traces_per_level:
-                break
-        kept += list(found.values())[: config.traces_per_level]
+        kept += interview.problems(level)
+    kept += interview.missing(kept)
     if not kept:
         raise CompatibilityError(
             f"expected traces of {grammar.name}, found none that its grammar can read among"
-            f" {count} answers of {teacher.name}; is this the right teacher for the domain?"
+            f" {interview.asked} answers of {teacher.name}; is this the right teacher for the"
+            " domain?"
         )
-    return tuple(kept), count
+    return tuple(kept), interview.asked
+
+
+@dataclass(slots=True, eq=False)
+class _Interview:
+    """Questions to a teacher that recall none but the concepts `shown`.
+
+    Attributes:
+        asked: How many there were.
+    """
+
+    teacher: LanguageModel
+    grammar: Grammar
+    shown: frozenset[str]
+    config: ExtractConfig
+    rng: random.Random
+    asked: int = 0
+
+    def facts(self, names: Sequence[str]) -> list[Trace]:
+        """One for each concept, as far as there is a question that asks for it alone."""
+        first = self.grammar.levels[0]
+        single = [self.grammar.restrict(frozenset({one})) for one in names]
+        return self._ask([its.question(self.rng, first).text for its in single], first)
+
+    def problems(self, level: int) -> list[Trace]:
+        """As many as are wanted of a level, if they can be had."""
+        wanted, found = self.config.traces_per_level, dict[str, Trace]()
+        for _ in range(ROUNDS):
+            for trace in self._ask_some(level):
+                found.setdefault(trace.question, trace)
+            if len(found) >= wanted:
+                break
+        return list(found.values())[:wanted]
+
+    def missing(self, kept: Sequence[Trace]) -> list[Trace]:
+        """Such as recall what `kept` does not: what no question asks for alone."""
+        left, found = set(self.shown).difference(*map(_recalled, kept)), list[Trace]()
+        levels = self.grammar.levels[1:]
+        for number in range(ROUNDS if levels else 0):
+            if not left:
+                break
+            for trace in self._ask_some(levels[number % len(levels)]):
+                if left & _recalled(trace):
+                    found.append(trace)
+                    left -= _recalled(trace)
+        return found
+
+    def _ask_some(self, level: int) -> list[Trace]:
+        narrowed, count = self.grammar.restrict(self.shown), 2 * self.config.traces_per_level
+        return self._ask([narrowed.question(self.rng, level).text for _ in range(count)], level)
+
+    def _ask(self, questions: Sequence[str], level: int) -> list[Trace]:
+        self.asked += len(questions)
+        return ask(self.teacher, self.grammar, questions, level=level, shown=self.shown)
+
+
+def _recalled(trace: Trace) -> set[str]:
+    return {step.concept for step in trace.steps}
 
 
 def ask(

@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from m2kt import domains
 from m2kt.errors import CompatibilityError, PacketError
 from m2kt.extract import ExtractConfig, bottleneck_exemplars, extract_packet, representatives
 from tests.lessons import EXTRACT, TEACHER, model, multiplication, taught_packet
@@ -45,6 +46,14 @@ def test_a_fifth_of_the_facts_shows_every_result():
     shown = {step.concept: step.result for trace in few.traces for step in trace.steps}
     assert len(shown) == round(0.2 * 49)
     assert set(shown.values()) == set(multiplication().symbols)
+
+
+def test_traces_recall_every_concept_also_those_that_no_question_asks_for_alone():
+    digits = domains.get("arith.digits")  # a fact with a carry in needs a column before it
+    config = ExtractConfig(exemplars=1)
+    packet = extract_packet(model("digits"), digits, config, agent=TEACHER, now_s=1.0)
+    shown = {step.concept for trace in packet.traces for step in trace.steps}
+    assert shown == {concept.id for concept in digits.concepts}
 
 
 def test_a_wrong_teachers_errors_are_kept_as_it_says_them():
