@@ -5,8 +5,8 @@ then phi and the gate learn to make the student emit a concept's state symbol wh
 is injected there. Supervised by the facts that some trace shows; afterwards every concept of
 C is read out, those in no trace included.
 
-Phase B, rehearsal: the whole CAL learns on the teacher's traces and on as many problems of
-the public grammar that the student composes from what it read, until they go right.
+Phase B, rehearsal: the whole CAL learns on the teacher's traces and on more problems of the
+public grammar, which the student composes from what it read, until they go right.
 
 No label, no logit, no call to a teacher. Source: `SCIENCE.md` section 2.
 
@@ -51,7 +51,8 @@ class AlignConfig:
         readout_steps: Steps of phase A.
         readout_batch: Places in a batch of phase A.
         steps: Steps of phase B at most.
-        batch: Teacher's traces in a batch of phase B, and as many own problems.
+        traces: Teacher's traces in a batch of phase B.
+        own: Own problems in a batch of phase B.
         learning_rate: Peak of AdamW.
         warmup: Steps until the peak.
         descent: Steps from the peak to 2 %, at the end.
@@ -69,12 +70,13 @@ class AlignConfig:
     readout_steps: int = 60
     readout_batch: int = 32
     steps: int = 400
-    batch: int = 12
+    traces: int = 6
+    own: int = 18
     learning_rate: float = 4e-3
     warmup: int = 8
     descent: int = 60
     settled: float = 0.6
-    enough: float = 0.97
+    enough: float = 0.99
     unsafe_phrases: tuple[str, ...] = ()
     unsafe_margin: float = 0.3
     report_every: int = 10
@@ -204,7 +206,7 @@ class _Alignment:
         return read | shown, figures
 
     def rehearse(self, read: Mapping[str, str], adapters: Sequence[nn.Parameter]) -> int:
-        """Phase B. Half of every batch is the teacher's, half the student's own. Steps taken."""
+        """Phase B. A batch has some of the teacher's traces and more own problems. Steps taken."""
         config = self.config
         trained = [*self.cal.parameters(), *adapters]
         optimizer = torch.optim.AdamW(trained, lr=config.learning_rate, weight_decay=0.01)
@@ -223,8 +225,8 @@ class _Alignment:
         while step < schedule.ends:
             for group in optimizer.param_groups:
                 group["lr"] = config.learning_rate * schedule.rate(step)
-            own = self.compose(read, curriculum.draw(self.rng, config.batch))
-            practice = self.book.join([*deck.draw(config.batch), *own])
+            own = self.compose(read, curriculum.draw(self.rng, config.own))
+            practice = self.book.join([*deck.draw(config.traces), *own])
             logits = self.book.logits(practice)
             right = practice.right(logits)[-len(own) :]
             curriculum.saw(zip((its.level for its in own), right, strict=True))

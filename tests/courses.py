@@ -13,7 +13,14 @@ from m2kt.packet import Lesson
 
 CAL = CALConfig(memory_depth=0.75, prefix_depth=0.5, projection_width=64, key_rank=32)
 ALIGN = AlignConfig(
-    cal=CAL, readout_steps=4, readout_batch=8, steps=4, batch=3, learning_rate=8e-3, warmup=2
+    cal=CAL,
+    readout_steps=4,
+    readout_batch=8,
+    steps=4,
+    traces=3,
+    own=3,
+    learning_rate=8e-3,
+    warmup=2,
 )
 PUPIL = "mod7-flipped"
 
@@ -28,9 +35,7 @@ def course() -> Course:
     return Course(
         student=PUPIL,
         lesson=lesson(),
-        batches=courses.draw_batches(
-            lesson(), domains.get(courses.DOMAIN), seed=0, steps=4, batch=3
-        ),
+        batches=courses.draw_batches(lesson(), domains.get(courses.DOMAIN), ALIGN, steps=4),
         probes=courses.draw_probes_for(lesson(), per_level=2),
         align=ALIGN,
         text_learning_rate=8e-3,

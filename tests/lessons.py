@@ -25,7 +25,7 @@ TEACHER, PUPIL = AgentId("teacher-mul"), AgentId("pupil")
 
 SMALL_CAL = CALConfig(memory_depth=0.5, prefix_depth=0.25, projection_width=64, key_rank=32)
 FAST = AlignConfig(
-    cal=SMALL_CAL, readout_steps=30, readout_batch=16, steps=60, batch=8, learning_rate=6e-3
+    cal=SMALL_CAL, readout_steps=30, readout_batch=16, steps=60, traces=8, own=8, learning_rate=6e-3
 )
 RULES = TransferRules(align=FAST, verify=VerifyRules(probes_per_level=12))
 EXTRACT = ExtractConfig(traces_per_level=12, reveal=0.8)

@@ -173,7 +173,7 @@ def learn(
     cal.reading = False
     model = student.language_model
     book = Workbook(model, grammar, lesson, config.cal)
-    size = 2 * config.batch
+    size = config.traces + config.own
     most = max(text.steps, -(-len(examples) // size))
     schedule = Schedule(most=most, warmup=config.warmup, descent=most, settled=2.0, enough=2.0)
     order = _order(random.Random(config.seed), examples)

@@ -71,23 +71,23 @@ def draw_probes_for(lesson: Lesson, *, per_level: int) -> ProbeSet:
 
 
 def draw_batches(
-    lesson: Lesson, grammar: Grammar, *, seed: int, steps: int, batch: int
+    lesson: Lesson, grammar: Grammar, config: AlignConfig, *, steps: int
 ) -> tuple[Batch, ...]:
     """Batches drawn by the rules of `align`'s rehearsal: the same kinds of text, as many of each.
 
-    Each holds `batch` of the teachers' traces, every one once before any comes again, and as
-    many problems of the public grammar, worked out with the facts that traces show. The
-    order is another than that of an alignment of the same seed.
+    Each holds `config.traces` of the teachers' traces, every one once before any comes again, and
+    `config.own` problems of the public grammar, worked out with the facts that traces show. The
+    order is another than that of an alignment of the same seed, and levels are drawn alike.
     """
-    rng, results = random.Random(seed), known_results(lesson)
+    rng, results = random.Random(config.seed), known_results(lesson)
     order: list[Trace] = []
     found = []
     for _ in range(steps):
-        if len(order) < batch:
+        if len(order) < config.traces:
             order = rng.sample(lesson.traces, len(lesson.traces)) + order
-        shown = [order.pop() for _ in range(min(batch, len(order)))]
-        own = [_composed(grammar, rng, results.__getitem__) for _ in range(batch)]
-        found.append((*shown, *own))
+        shown = [order.pop() for _ in range(min(config.traces, len(order)))]
+        composed = [_composed(grammar, rng, results.__getitem__) for _ in range(config.own)]
+        found.append((*shown, *composed))
     return tuple(found)
 
 

@@ -138,13 +138,8 @@ def measure_ingest(config: IngestConfig, report: Report) -> dict[str, Any]:
 def make_course(config: IngestConfig) -> Course:
     """The lesson, extracted once for all contenders."""
     lesson = draw_lesson(subject(DOMAIN), config.extract)
-    batches = draw_batches(
-        lesson,
-        domains.get(DOMAIN),
-        seed=config.align.seed,
-        steps=config.patience * config.align.steps,
-        batch=config.align.batch,
-    )
+    steps = config.patience * config.align.steps
+    batches = draw_batches(lesson, domains.get(DOMAIN), config.align, steps=steps)
     return Course(
         student=config.student,
         lesson=lesson,

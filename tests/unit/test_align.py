@@ -9,7 +9,7 @@ from m2kt.progress import silent
 from m2kt.tensors import digest_state
 from tests.lessons import FAST, lesson, multiplication, pupil
 
-BRIEF = replace(FAST, readout_steps=4, steps=4, batch=4, report_every=1)
+BRIEF = replace(FAST, readout_steps=4, steps=4, traces=4, own=4, report_every=1)
 
 
 def test_the_same_seed_trains_the_same_layer_bit_for_bit():

@@ -57,7 +57,7 @@ def test_the_packets_text_is_what_the_packet_holds(lesson):
 def test_training_fits_what_is_given_and_reads_no_memory(lesson, way):
     student = Student(STUDENT, load_model("symbols-student"))
     examples = BASELINES[way](ITS, lesson, 12, 0, ())[:12]
-    config = replace(ALIGN, batch=6)
+    config = replace(ALIGN, traces=6, own=6)
     cal = learn(student, lesson, examples, config, TextConfig(steps=120))
     assert not cal.reading
     wanted = {example.trace.question: example.trace for example in examples}

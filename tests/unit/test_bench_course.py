@@ -1,17 +1,19 @@
 """What the contenders of a benchmark are given to learn."""
 
 from m2kt import domains
+from m2kt.align import AlignConfig
 from m2kt.bench import course as courses
 from m2kt.bench.subjects import draw_lesson, subject
 from m2kt.extract import ExtractConfig
 from tests.courses import course, lesson
 
-BATCH = 5
+TRACES, OWN = 5, 7
 
 
 def drawn(*, seed=0, steps=200):
     grammar = domains.get(courses.DOMAIN)
-    return courses.draw_batches(lesson(), grammar, seed=seed, steps=steps, batch=BATCH)
+    config = AlignConfig(traces=TRACES, own=OWN, seed=seed)
+    return courses.draw_batches(lesson(), grammar, config, steps=steps)
 
 
 def test_the_traces_show_every_fact_so_that_texts_alone_can_teach_all():
@@ -26,17 +28,17 @@ def test_the_same_settings_give_the_same_lesson():
     assert [c.spec for c in again.concepts] == [c.spec for c in lesson().concepts]
 
 
-def test_half_of_a_batch_is_the_teachers_and_each_trace_comes_once_before_any_comes_again():
-    count = len(lesson().traces) // BATCH
-    shown = [trace for batch in drawn(steps=count) for trace in batch[:BATCH]]
-    assert len({trace.question for trace in shown}) == len(shown) == count * BATCH
+def test_a_batch_begins_with_the_teachers_and_each_trace_comes_once_before_any_comes_again():
+    count = len(lesson().traces) // TRACES
+    shown = [trace for batch in drawn(steps=count) for trace in batch[:TRACES]]
+    assert len({trace.question for trace in shown}) == len(shown) == count * TRACES
     assert set(shown) <= set(lesson().traces)
 
 
-def test_the_other_half_is_worked_out_with_the_facts_that_traces_show():
+def test_the_rest_is_worked_out_with_the_facts_that_traces_show():
     domain = domains.get(courses.DOMAIN)
-    own = [trace for batch in drawn() for trace in batch[BATCH:]]
-    assert len(own) == 200 * BATCH
+    own = [trace for batch in drawn() for trace in batch[TRACES:]]
+    assert len(own) == 200 * OWN
     assert all(domain.faults(trace) == () for trace in own)
 
 
