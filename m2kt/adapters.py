@@ -74,8 +74,11 @@ def adapted(
         language_model: The model.
         prefix: Layers below that one get none.
         rank: Of A and B.
-        kept: Adapters as they were yielded before; for those that it lacks A is drawn, B zero.
+        kept: Adapters as they were yielded before; if there are none, A is drawn and B zero.
         seed: Of what is drawn.
+
+    Raises:
+        CompatibilityError: `kept` is of another model, or of another version.
     """
     model, generator = language_model.model, torch.Generator().manual_seed(seed)
     places = [_place(model, name) for name in adapter_targets(language_model, prefix)]
@@ -86,14 +89,25 @@ def adapted(
             setattr(parent, last, module)
             for part, parameter in (("lora_A", module.lora_A), ("lora_B", module.lora_B)):
                 found[f"{name}.{part}"] = parameter
-                if f"{name}.{part}" in kept:
-                    parameter.data.copy_(kept[f"{name}.{part}"])
+        _fill(found, kept)
         yield found
     finally:
         for parent, last, _ in places:
             module = getattr(parent, last)
             if isinstance(module, _Adapted):
                 setattr(parent, last, module.frozen)
+
+
+def _fill(found: Mapping[str, nn.Parameter], kept: Mapping[str, Tensor]) -> None:
+    """Loads what was kept."""
+    if kept and {n: t.shape for n, t in kept.items()} != {n: p.shape for n, p in found.items()}:
+        strange = sorted(kept.keys() ^ found.keys())[:2] or "the same names with other shapes"
+        raise CompatibilityError(
+            f"expected the {len(found)} adapter tensors of this model, found {len(kept)}, and"
+            f" {strange}; they are of another model or version: un-learn, learn again"
+        )
+    for name, tensor in kept.items():
+        found[name].data.copy_(tensor)
 
 
 def _place(model: nn.Module, name: str) -> tuple[nn.Module, str, str]:

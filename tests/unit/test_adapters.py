@@ -67,6 +67,22 @@ def test_the_model_is_as_it_was_even_after_an_error(name):
     assert dict(lm.model.named_modules()) == modules
 
 
+def test_adapters_of_another_model_are_refused_and_the_model_is_as_it_was():
+    lm = model("mod7-mul")
+    modules = dict(lm.model.named_modules())
+    with adapted(lm, prefix=1, rank=4, kept={}, seed=0) as adapters:
+        kept = {name: its.detach().clone() for name, its in adapters.items()}
+    for wrong in (
+        {f"{name}.weight": its for name, its in kept.items()},
+        {name: its[:1] for name, its in kept.items()},
+        dict(list(kept.items())[1:]),
+    ):
+        refused = pytest.raises(CompatibilityError, match="another model or version")
+        with refused, adapted(lm, prefix=1, rank=4, kept=wrong, seed=0):
+            pass
+        assert dict(lm.model.named_modules()) == modules
+
+
 def test_only_layers_above_the_prefix_are_adapted():
     names = adapter_targets(model("mod7-addsub"), 1)
     assert {int(name.split(".")[2]) for name in names} == {1, 2, 3}
