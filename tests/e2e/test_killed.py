@@ -24,7 +24,7 @@ from m2kt_agents.offering import Offer, Settlement, offer
 from m2kt_agents.views import TransferView
 from tests.mortal import Life
 from tests.siege import with_nan
-from tests.simulator import ALIGN, DOMAIN, STUDENT, HostileTeacher, Town, adder, ended, multiplier
+from tests.simulator import DOMAIN, PATIENT, STUDENT, HostileTeacher, Town, adder, ended, multiplier
 
 pytestmark = pytest.mark.slow
 KILLED = -signal.SIGKILL
@@ -33,7 +33,7 @@ TABLE = {
     "name": "student",
     "domains": [DOMAIN],
     "data_dir": "student",
-    "align": {**ALIGN, "readout_steps": 15, "steps": 12},
+    "align": PATIENT["align"],  # a lesson that is declined moves no HEAD to die at
 }
 NOBODY = "127.0.0.1:1"
 
