@@ -240,16 +240,17 @@ class _Interview:
         return list(found.values())[:wanted]
 
     def missing(self, kept: Sequence[Trace]) -> list[Trace]:
-        """Such as recall what `kept` does not: what no question asks for alone."""
+        """Such as recall what `kept` does not: what no question asks for alone.
+
+        The easiest levels come first, and not the hardest, where a teacher slips most.
+        """
         left, found = set(self.shown).difference(*map(_recalled, kept)), list[Trace]()
-        levels = self.grammar.levels[1:]
-        for number in range(ROUNDS if levels else 0):
-            if not left:
-                break
-            for trace in self._ask_some(levels[number % len(levels)]):
-                if left & _recalled(trace):
-                    found.append(trace)
-                    left -= _recalled(trace)
+        for level in self.grammar.levels[1:-1]:
+            for _ in range(ROUNDS):
+                for trace in self._ask_some(level) if left else ():
+                    if left & _recalled(trace):
+                        found.append(trace)
+                        left -= _recalled(trace)
         return found
 
     def _ask_some(self, level: int) -> list[Trace]:
