@@ -117,14 +117,17 @@ class _EnoughError(Exception):
 def states_at(
     model: nn.Module, ids: TokenIds, *, layer: int, positions: TokenIds | None = None
 ) -> Hidden:
-    """Hidden state `layer` of `ids`, without running the layers above it; `resume` tells more."""
+    """Hidden state `layer` of `ids`, without running the layers above it; `resume` tells more.
+
+    What rewrites this state has not yet done so: resumed from here, it does.
+    """
     modules = decoder_layers(model)
     _check_number(layer, len(modules))
 
     def stop(states: Tensor) -> None:
         raise _EnoughError(states)
 
-    handle = _on_state(modules, layer, stop)
+    handle = _on_state(modules, layer, stop, first=True)
     try:
         decoder(model)(input_ids=ids, position_ids=positions, use_cache=False)
     except _EnoughError as enough:
@@ -312,13 +315,13 @@ def _with_states(
 
 
 def _on_state(
-    modules: nn.ModuleList, number: int, see: Callable[[Tensor], None]
+    modules: nn.ModuleList, number: int, see: Callable[[Tensor], None], *, first: bool = False
 ) -> torch.utils.hooks.RemovableHandle:
-    """Calls `see` with hidden state `number` whenever it passes by."""
+    """Calls `see` with hidden state `number` whenever it passes by, `first` before any rewrite."""
     if number < len(modules):
 
         def before(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             see(args[0] if args else kwargs["hidden_states"])
 
-        return modules[number].register_forward_pre_hook(before, with_kwargs=True)
+        return modules[number].register_forward_pre_hook(before, with_kwargs=True, prepend=first)
     return modules[-1].register_forward_hook(lambda _m, _i, output: see(_first(output)))

@@ -6,8 +6,8 @@ by the scatter within concepts, then keep the directions in which concepts diffe
 (Fisher, 1936; Bishop, *Pattern Recognition and Machine Learning*, section 4.1.6). Each is
 scaled by how much of what is seen along it is signal, as in probabilistic LDA (Ioffe, 2006).
 
-Owns: `address`, which sets a CAL's projections of queries and keys, tau and null slot.
-Does not own: the attention itself (cal), the places it is fitted on (drills).
+Owns: `address`, which sets projections of queries and keys, tau and null slot.
+Does not own: the attention itself (address), the places it is fitted on (drills).
 """
 
 import torch
@@ -15,8 +15,10 @@ import torch.nn.functional as F  # noqa: N812
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from m2kt.address import Address
 from m2kt.cal import ConceptAlignmentLayer
 from m2kt.drills import Drills
+from m2kt.relation import Role, Roles
 from m2kt.tensors import ConceptKeys, mean_by
 
 SHARPNESS_COST = 1e-3
@@ -26,9 +28,34 @@ SHRINKAGE = 0.03
 """Share of the mean variance that is added to the scatter within concepts."""
 
 
-def concept_keys(drills: Drills, count: int) -> ConceptKeys:
-    """Mean of the student's normalised states where each concept is due, Float [K, H]."""
-    return mean_by(drills.concepts, _normalised(drills.states), count)
+def concept_keys(drills: Drills, count: int) -> ConceptKeys | Roles:
+    """Mean of the student's normalised states where each concept is due, Float [K, H].
+
+    In a relational domain a mean for each role that a concept may have.
+    """
+    states = _normalised(drills.states)
+    if not drills.operands.shape[1]:
+        return mean_by(drills.concepts, states, count)
+    left, operator, right = (_role(states, its) for its in drills.operands.T)
+    return Roles(drills.concepts.unique(), left, operator, right)
+
+
+def _role(states: Float[Tensor, "N H"], concepts: Int[Tensor, "N"]) -> Role:
+    members, numbers = concepts.unique(return_inverse=True)
+    return Role(members, mean_by(numbers, states, len(members)))
+
+
+def set_addresses(cal: ConceptAlignmentLayer, drills: Drills) -> float:
+    """Sets where `cal` looks for what; the mean cross-entropy that is left."""
+    find = cal.find
+    if isinstance(find, Address):
+        return address(find, drills.states, drills.concepts, drills.elsewhere)
+    roles = (find.left, find.operator, find.right)
+    left = [
+        address(its, drills.states, torch.searchsorted(its.members, column), drills.elsewhere)
+        for its, column in zip(roles, drills.operands.T.contiguous(), strict=True)
+    ]
+    return sum(left) / len(left)
 
 
 @torch.no_grad()
@@ -57,31 +84,41 @@ def discriminant(
     return found
 
 
-def address(cal: ConceptAlignmentLayer, drills: Drills) -> float:
-    """Sets where `cal` looks for which concept; the mean cross-entropy that is left.
+def address(
+    its: Address,
+    states: Float[Tensor, "N H"],
+    concepts: Int[Tensor, "N"],
+    elsewhere: Float[Tensor, "M H"],
+) -> float:
+    """Sets where `its` concepts are found; the mean cross-entropy that is left.
 
     The projections of queries and keys come in closed form; the factor on cosines and the
     null slot minimise -log a_k where concept k is due, and -log a_null elsewhere.
+
+    Args:
+        its: What is set.
+        states: The student's at places where something is due.
+        concepts: What, as a number among `its` members.
+        elsewhere: The student's states at places where nothing is due.
     """
-    states = _normalised(drills.states)
-    found = discriminant(states, drills.concepts, cal.keys, rank=cal.config.key_rank)
+    found = discriminant(_normalised(states), concepts, its.keys, rank=its.query.out_features)
     with torch.no_grad():
-        cal.query.weight.copy_(found)
-        cal.key.weight.copy_(found)
-        scored = cal.cosines(torch.cat([drills.states, drills.elsewhere]))
-    nothing = drills.concepts.new_full((len(drills.elsewhere),), len(cal.keys))
-    wanted = torch.cat([drills.concepts, nothing])
-    optimizer = torch.optim.LBFGS([cal.tau, cal.null], max_iter=100, line_search_fn="strong_wolfe")
+        its.query.weight.copy_(found)
+        its.key.weight.copy_(found)
+        scored = its.cosines(torch.cat([states, elsewhere]))
+    nothing = concepts.new_full((len(elsewhere),), len(its.keys))
+    wanted = torch.cat([concepts, nothing])
+    optimizer = torch.optim.LBFGS([its.tau, its.null], max_iter=100, line_search_fn="strong_wolfe")
 
     def evaluate() -> Tensor:
         optimizer.zero_grad()
-        loss = F.cross_entropy(cal.scores(scored), wanted) + SHARPNESS_COST * cal.sharpness
+        loss = F.cross_entropy(its.scores(scored), wanted) + SHARPNESS_COST * its.sharpness
         loss.backward()
         return loss
 
     optimizer.step(evaluate)
     with torch.no_grad():
-        return float(F.cross_entropy(cal.scores(scored), wanted))
+        return float(F.cross_entropy(its.scores(scored), wanted))
 
 
 def _normalised(states: Float[Tensor, "N H"]) -> Float[Tensor, "N H"]:

@@ -15,14 +15,17 @@ Owns: `align`, `AlignConfig`. Does not own: the CAL's shape (cal), the exam (ver
 
 import random
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 
 import torch
 from torch import Tensor, nn
 
-from m2kt.addressing import address, concept_keys
-from m2kt.cal import CALConfig, ConceptAlignmentLayer, Share, attached
+from m2kt.addressing import concept_keys, set_addresses
+from m2kt.blend import Share
+from m2kt.cal import CALConfig, ConceptAlignmentLayer, attached
 from m2kt.curriculum import Curriculum
 from m2kt.domain import Grammar
 from m2kt.drills import DrillPlan, drill
@@ -32,12 +35,22 @@ from m2kt.losses import LossParts, LossWeights, reasoning_loss, safety_loss, str
 from m2kt.meter import DataMeter
 from m2kt.packet import Lesson
 from m2kt.progress import Progress, Report, TransferState
+from m2kt.readout import ReadOut
+from m2kt.relating import RelationPlan, relate
 from m2kt.schedule import Schedule
 from m2kt.student import Candidate, Student
-from m2kt.tensors import mean_by
 
 VOCABULARY_TEXTS = 64
 """Own problems that help to settle which tokens matter."""
+
+READ = 0.98
+"""Share of the places drawn lately that are read right, from which on phase A may end."""
+
+RECENT = 10
+"""Steps whose places are those drawn lately."""
+
+MOST_ROUNDS = 10
+"""How often phase A is as long as its settings say, at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,9 +60,11 @@ class AlignConfig:
     Attributes:
         cal: Shape of the CAL.
         weights: alpha, beta, gamma, lambda.
-        contexts: Places at which a concept is practised in phase A.
-        readout_steps: Steps of phase A.
+        contexts: Places at which a concept is practised in phase A; in a relational domain
+            four times as many, in each of its roles.
+        readout_steps: Steps of phase A; up to ten times as many, until what was shown is read.
         readout_batch: Places in a batch of phase A.
+        relation: How the relation of a relational domain is learnt.
         steps: Steps of phase B at most.
         traces: Teacher's traces in a batch of phase B.
         own: Own problems in a batch of phase B.
@@ -69,6 +84,7 @@ class AlignConfig:
     contexts: int = 4
     readout_steps: int = 60
     readout_batch: int = 32
+    relation: RelationPlan = field(default_factory=RelationPlan)
     steps: int = 400
     traces: int = 6
     own: int = 18
@@ -118,8 +134,9 @@ class _Alignment:
         self.lesson, self.config, self.report = lesson, config, report
         self.model = student.language_model
         self.rng = random.Random(config.seed)
-        self.book = Workbook(self.model, grammar, lesson, config.cal)
-        self.results = known_results(lesson)
+        shape = config.cal.above_memory() if grammar.relational else config.cal
+        self.book = Workbook(self.model, grammar, lesson, shape)
+        self.results = known_results(lesson, grammar)
         self.drills = drill(
             self.model,
             grammar,
@@ -132,8 +149,10 @@ class _Alignment:
             Share(packet.packet.means[rows], slots, weights)
             for packet, (rows, slots, weights) in zip(lesson.packets, _rows(lesson), strict=True)
         ]
-        self.cal = ConceptAlignmentLayer(config.cal, keys, shares, seed=config.seed)
+        self.cal = ConceptAlignmentLayer(shape, keys, shares, seed=config.seed)
         self.cal.to(self.model.device)
+        named = {grammar.element(its): its for its in grammar.symbols if grammar.relational}
+        self.reading = ReadOut(self.book, self.cal, self.drills, named or self.results)
         self.unsafe = self.book.directions(config.unsafe_phrases)
         self.history: list[Mapping[str, float]] = []
         self.practised = 0
@@ -142,9 +161,14 @@ class _Alignment:
         """Both phases; what was measured on the way, by name."""
         started = time.monotonic()
         self.report(Progress("phase A: reading concepts out", {}, TransferState.ALIGNING))
-        left = address(self.cal, self.drills)
+        left = set_addresses(self.cal, self.drills)
         self.read_out()
-        read, figures = self.read()
+        read, figures = self.reading.read()
+        if self.cal.relation is not None:
+            read, related = relate(
+                self.book, self.cal.relation, self.results, self.config.relation, self.watch
+            )
+            figures |= related
         middle = time.monotonic()
         self.report(Progress("phase B: rehearsing", figures | {"loss_address": left}))
         with attached(self.model, self.cal) as adapters:
@@ -160,55 +184,27 @@ class _Alignment:
         """Phase A. L_geo is the read-out: the target is the move that leads to the symbol."""
         trained = [self.cal.gate, *self.cal.phi.parameters()]
         optimizer = torch.optim.AdamW(trained, lr=self.config.learning_rate, weight_decay=0.05)
-        wanted = self.book.wanted(self.results).to(self.model.device)[self.drills.concepts]
-        shown = (wanted >= 0).nonzero()[:, 0]
-        if not len(shown):
-            raise AlignmentError(
-                "expected traces that show the result of some concept of the packet, found none;"
-                " ask the teacher for traces"
-            )
+        shown, wanted = self.reading.places()
         generator = torch.Generator().manual_seed(self.config.seed)
-        for step in range(self.config.readout_steps):
+        recent, steps = deque[float](maxlen=RECENT), self.config.readout_steps
+        for step in range(MOST_ROUNDS * steps):
+            if step and step % steps == 0 and fmean(recent) >= READ:
+                break
             drawn = torch.randint(len(shown), (self.config.readout_batch,), generator=generator)
             chosen = shown[drawn.to(shown.device)]
-            geometry = reasoning_loss(self.symbol_logits(chosen), wanted[chosen])
+            logits = self.reading.logits(chosen)
+            recent.append(float((logits.argmax(dim=-1) == wanted[chosen]).float().mean()))
+            geometry = reasoning_loss(logits, wanted[chosen])
             nothing = geometry.new_zeros(())
             parts = LossParts(
-                geometry=geometry,
-                structure=nothing,
-                reason=nothing,
-                safety=self.safety(),
+                geometry=geometry, structure=nothing, reason=nothing, safety=self.safety()
             )
             self.descend(parts, optimizer, trained, step=step, phase=0.0)
-
-    def symbol_logits(self, chosen: Tensor) -> Tensor:
-        """Logits over the state symbols at `chosen` drills, with the concept injected there."""
-        values = self.cal.gate * self.cal.values()[self.drills.concepts[chosen]]
-        return self.drills.symbol_logits(chosen, values, self.book.symbol_ids)
-
-    @torch.no_grad()
-    def read(self) -> tuple[dict[str, str], dict[str, float]]:
-        """Every concept's symbol: as shown, else as read out of C; and how sure reading is."""
-        every = torch.arange(len(self.drills.concepts), device=self.model.device)
-        said = torch.cat([self.symbol_logits(part).log_softmax(-1) for part in every.split(256)])
-        chances = mean_by(self.drills.concepts, said, len(self.book.index)).softmax(dim=-1)
-        best = chances.argmax(dim=-1).tolist()
-        symbols = self.book.grammar.symbols
-        read = {name: symbols[k] for name, k in zip(self.book.index, best, strict=True)}
-        shown = {name: its for name, its in self.results.items() if name in read}
-        agree = [read[name] == symbol for name, symbol in shown.items()]
-        figures = {
-            "readout_agreement": sum(agree) / max(1, len(agree)),
-            "readout_confidence": float(chances.max(dim=-1).values.mean()),
-            "concepts_shown": float(len(agree)),
-            "concepts_read": float(len(read)),
-        }
-        return read | shown, figures
 
     def rehearse(self, read: Mapping[str, str], adapters: Sequence[nn.Parameter]) -> int:
         """Phase B. A batch has some of the teacher's traces and more own problems. Steps taken."""
         config = self.config
-        trained = [*self.cal.parameters(), *adapters]
+        trained = [*self.cal.rehearsed(), *adapters]
         optimizer = torch.optim.AdamW(trained, lr=config.learning_rate, weight_decay=0.01)
         schedule = Schedule(
             most=config.steps,
@@ -283,6 +279,11 @@ class _Alignment:
             figures = parts.figures() | {"step": float(step), "phase": phase}
             self.history.append(figures)
             self.report(Progress(f"step {step}", figures))
+
+    def watch(self, step: int, loss: float) -> None:
+        """Reports on the relation now and then."""
+        if step % (10 * self.config.report_every) == 0:
+            self.report(Progress("phase A: relating", {"step": float(step), "loss": loss}))
 
     def meter(self) -> DataMeter:
         """What this lesson consumed: the packets' counts, traces in the student's tokens."""

@@ -1,8 +1,8 @@
 """The Concept Alignment Layer (CAL): the only thing in a student that is trained.
 
-    keys    s_k   the student's own normalised state where concept k's result is due (frozen)
     values  v_k = sum over teachers of share * phi(RMSNorm(c_k)), one phi a packet
-    attend  a   = softmax over K and a null slot of exp(tau) * 2 * cos(W_q RMSNorm(h), W_k s_k)
+    attend  a   = where h points among the concepts (address), or what comes out of those that
+                  it points at (relation)
     inject  h  <- h + g * sum_k a_k v_k            at one layer, two thirds up
     adapt   low-rank adapters on the projections of the layers above the frozen prefix
 
@@ -14,19 +14,22 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Literal, final
 
 import torch
 import torch.nn.functional as F  # noqa: N812
-from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from m2kt.activations import rewrite
 from m2kt.adapters import adapted
+from m2kt.address import Address
+from m2kt.blend import PARTS, Blend, Share
 from m2kt.errors import CompatibilityError
 from m2kt.language_model import LanguageModel
-from m2kt.tensors import Attention, ConceptKeys, ConceptMeans, ConceptValues, Hidden, Scalar
+from m2kt.relation import Relation, Role, Roles
+from m2kt.tensors import Attention, ConceptKeys, ConceptValues, Hidden
 
 Projection = Literal["linear", "mlp", "low_rank"]
 
@@ -39,6 +42,9 @@ class CALConfig:
         projection: Kind of phi.
         projection_width: Inner width of an `mlp`, rank of a `low_rank` phi.
         key_rank: Width of queries and keys.
+        relation_width: W, of the codes of concepts that facts relate.
+        relation_inner: Inner width of the relation.
+        relation_rank: Width of queries and keys where operands are looked for.
         memory_depth: Where the memory is read, as a share of the student's layers.
         prefix_depth: Share of the layers, from below, that carry no adapter.
         adapter_rank: Rank of the low-rank adapters.
@@ -47,6 +53,9 @@ class CALConfig:
     projection: Projection = "mlp"
     projection_width: int = 256
     key_rank: int = 32
+    relation_width: int = 160
+    relation_inner: int = 128
+    relation_rank: int = 96
     memory_depth: float = 2 / 3
     prefix_depth: float = 8 / 30
     adapter_rank: int = 8
@@ -55,27 +64,16 @@ class CALConfig:
         """The hidden state at which the memory is read, of a student of `depth` layers."""
         return min(depth - 1, max(1, round(self.memory_depth * depth)))
 
+    def above_memory(self) -> "CALConfig":
+        """The same without adapters below the memory: it is read from states as they were."""
+        return replace(self, prefix_depth=1.0)
+
     def prefix(self, depth: int) -> int:
         """Number of layers below the lowest adapter."""
         return min(self.memory_layer(depth), round(self.prefix_depth * depth))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Share:
-    """What one packet gives to the concepts of a memory.
-
-    Attributes:
-        means: c_k of the concepts that it gives, Float [K', D].
-        slots: Which concept of the memory each is, Int [K'].
-        weights: Its share in that concept, Float [K'].
-    """
-
-    means: ConceptMeans
-    slots: Int[Tensor, "K"]
-    weights: Float[Tensor, "K"]
-
-
-def _phi(kind: Projection, width_in: int, inner: int, width_out: int) -> nn.Sequential:
+def _phi(kind: Projection, inner: int, width_out: int, width_in: int) -> nn.Sequential:
     if kind == "linear":
         return nn.Sequential(nn.Linear(width_in, width_out))
     if kind == "low_rank":
@@ -84,7 +82,7 @@ def _phi(kind: Projection, width_in: int, inner: int, width_out: int) -> nn.Sequ
 
 
 def _draw(module: nn.Module, generator: torch.Generator) -> None:
-    """PyTorch's own initialisation of linear layers, from a generator of ours."""
+    """PyTorch's own initialisation of linear layers, from a generator of ours; W_k = W_q."""
     for layer in module.modules():
         if isinstance(layer, nn.Linear):
             bound = 1 / math.sqrt(layer.in_features)
@@ -98,69 +96,72 @@ class ConceptAlignmentLayer(nn.Module):
 
     Attributes:
         config: Its shape.
+        find: Where a state points among the concepts, or what comes of those it points at.
+        phi: From the packets' concepts to values.
+        gate: g.
         adapters: Tensors of the low-rank adapters, by name; empty before training.
         attention: Attention over the K concepts in the last forward pass, Float [B, T, K].
         reading: Whether the memory is read at all.
     """
 
-    keys: ConceptKeys
-
     def __init__(
-        self, config: CALConfig, keys: ConceptKeys, shares: Sequence[Share], *, seed: int
+        self, config: CALConfig, keys: ConceptKeys | Roles, shares: Sequence[Share], *, seed: int
     ) -> None:
+        """Draws an untrained one.
+
+        Args:
+            config: Its shape.
+            keys: s_k, the student's own normalised states, Float [K, H]; of a relational domain
+                those of each role.
+            shares: What each packet gives.
+            seed: Of what is drawn.
+        """
         super().__init__()
-        width = keys.shape[1]
         self.config, self.seed = config, seed
-        self.register_buffer("keys", keys.float())
-        self.phi = nn.ModuleList()
-        for number, share in enumerate(shares):
-            inner, width_in = config.projection_width, share.means.shape[1]
-            self.phi.append(_phi(config.projection, width_in, inner, width))
-            self.register_buffer(f"means_{number}", F.rms_norm(share.means.float(), (width_in,)))
-            self.register_buffer(f"slots_{number}", share.slots.long())
-            self.register_buffer(f"weights_{number}", share.weights.float())
-        self.query = nn.Linear(width, config.key_rank, bias=False)
-        self.key = nn.Linear(width, config.key_rank, bias=False)
+        normed = [
+            replace(share, means=F.rms_norm(share.means.float(), share.means.shape[1:]))
+            for share in shares
+        ]
+        self.find: Address | Relation
+        if isinstance(keys, Roles):
+            width = keys.left.keys.shape[1]
+            self.find = Relation(
+                keys,
+                normed,
+                rank=config.relation_rank,
+                width=config.relation_width,
+                inner=config.relation_inner,
+            )
+        else:
+            width = keys.shape[1]
+            self.find = Address(keys, rank=config.key_rank)
+        self.phi = Blend(normed, partial(_phi, config.projection, config.projection_width, width))
         self.gate = nn.Parameter(torch.tensor(1.0))
-        self.tau = nn.Parameter(torch.tensor(2.0))
-        self.null = nn.Parameter(torch.zeros(1))
         _draw(self, torch.Generator().manual_seed(seed))
-        self.key.weight.data.copy_(self.query.weight.data)
         self.adapters: dict[str, Tensor] = {}
         self.attention: Attention | None = None
         self.reading = True
 
+    @property
+    def relation(self) -> Relation | None:
+        """How the facts of a relational domain come of its concepts."""
+        return self.find if isinstance(self.find, Relation) else None
+
+    def rehearsed(self) -> list[nn.Parameter]:
+        """What rehearsal trains: all of it, but for a relation, which is learnt before."""
+        kept = {id(its) for its in self.relation.parameters()} if self.relation else set()
+        return [its for its in self.parameters() if id(its) not in kept]
+
     def values(self) -> ConceptValues:
         """phi(c_k) of every concept, Float [K, H]."""
-        total = torch.zeros_like(self.keys)
-        for number, phi in enumerate(self.phi):
-            means = getattr(self, f"means_{number}")
-            part = phi(means) * getattr(self, f"weights_{number}")[:, None]
-            total = total.index_add(0, getattr(self, f"slots_{number}"), part)
-        return total
-
-    @property
-    def sharpness(self) -> Scalar:
-        """The factor on cosines."""
-        return self.tau.exp() * 2
-
-    def cosines(self, states: Float[Tensor, "*B H"]) -> Float[Tensor, "*B K"]:
-        """How well each concept fits each state."""
-        middle = self.keys.mean(dim=0)
-        queries = F.rms_norm(states.float(), states.shape[-1:]) - middle
-        addresses = F.normalize(self.key(self.keys - middle), dim=-1)
-        return F.normalize(self.query(queries), dim=-1) @ addresses.T
-
-    def scores(self, cosines: Float[Tensor, "*B K"]) -> Float[Tensor, "*B K+1"]:
-        """Logits of the attention, the null slot last."""
-        null = self.null.expand(*cosines.shape[:-1], 1)
-        return torch.cat([cosines * self.sharpness, null], dim=-1)
+        found: ConceptValues = self.phi()
+        return found
 
     def forward(self, states: Hidden) -> Hidden:
         """Reads the memory at every position and adds what it finds."""
         if not self.reading:
             return states
-        self.attention = self.scores(self.cosines(states)).softmax(dim=-1)[..., :-1]
+        self.attention = self.find(states)
         return states + (self.gate * (self.attention @ self.values())).to(states.dtype)
 
     def tensors(self) -> dict[str, Tensor]:
@@ -183,13 +184,10 @@ class ConceptAlignmentLayer(nn.Module):
         """
         try:
             memory = {n[7:]: t for n, t in tensors.items() if n.startswith("memory.")}
-            count = sum(name.startswith("means_") for name in memory)
-            shares = [
-                Share(*(memory[f"{part}_{n}"] for part in ("means", "slots", "weights")))
-                for n in range(count)
-            ]
+            count = sum(name.startswith("phi.means_") for name in memory)
+            shares = [Share(*(memory[f"phi.{part}_{n}"] for part in PARTS)) for n in range(count)]
             config = CALConfig(**json.loads(header["cal_config"]))
-            made = cls(config, memory["keys"], shares, seed=int(header["cal_seed"]))
+            made = cls(config, _keys(memory), shares, seed=int(header["cal_seed"]))
             made.load_state_dict(memory)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CompatibilityError(
@@ -198,6 +196,17 @@ class ConceptAlignmentLayer(nn.Module):
             ) from error
         made.adapters = {n[8:]: t for n, t in tensors.items() if n.startswith("adapter.")}
         return made
+
+
+def _keys(memory: Mapping[str, Tensor]) -> ConceptKeys | Roles:
+    """The keys that a CAL with these tensors was made with."""
+    if "find.keys" in memory:
+        return memory["find.keys"]
+    left, operator, right = (
+        Role(*(memory[f"find.{role}.{part}"] for part in ("members", "keys")))
+        for role in ("left", "operator", "right")
+    )
+    return Roles(memory["find.elements"], left, operator, right)
 
 
 @contextmanager

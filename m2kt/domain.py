@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from m2kt.errors import PacketError
 
 Recall = Callable[[str], str]
-"""From a concept id to the state symbol that it stands for."""
+"""From the id of a fact to the state symbol that comes out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,20 +112,66 @@ class Trace:
         return tuple(offsets)
 
 
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The concepts that a fact relates, by id: `left operator right` gives some element."""
+
+    left: str
+    operator: str
+    right: str
+
+
 class Grammar(ABC):
     """The public half of a domain: everything but the facts.
+
+    In most domains each fact is a concept of its own. In a *relational* one concepts are the
+    elements and operators that facts relate, and a step recalls the element that comes out.
 
     Attributes:
         name: Name of the domain, such as `arith.mod7`.
         levels: Difficulties, easiest first.
         symbols: The state vocabulary: every result is one of these.
         concepts: Every concept, in a fixed order.
+        relational: Whether facts relate concepts, instead of being some.
     """
 
     name: str
     levels: tuple[int, ...]
     symbols: tuple[str, ...]
     concepts: tuple[ConceptSpec, ...]
+    relational: bool = False
+
+    @property
+    def facts(self) -> tuple[str, ...]:
+        """Ids of all facts that questions may need."""
+        return tuple(spec.id for spec in self.concepts)
+
+    def recalled(self, step: Step) -> str:
+        """Id of the fact that `step` recalls."""
+        return step.concept
+
+    def names(self, step: Step) -> frozenset[str]:
+        """Ids of the concepts that `step` is about."""
+        if not self.relational:
+            return frozenset({step.concept})
+        its = self.parts(self.recalled(step))
+        return frozenset({step.concept, its.left, its.operator, its.right})
+
+    def parts(self, fact: str) -> Parts:
+        """What `fact` relates, in a relational grammar.
+
+        Raises:
+            PacketError: `fact` is no relation of this grammar's.
+        """
+        raise PacketError(f"expected a fact that relates concepts, found {fact[:80]!r}")
+
+    def element(self, symbol: str) -> str:
+        """Id of the concept that `symbol` names, in a relational grammar.
+
+        Raises:
+            PacketError: in this grammar symbols name none.
+        """
+        raise PacketError(f"expected a symbol that names a concept, found {symbol[:80]!r}")
 
     @abstractmethod
     def question(self, rng: random.Random, level: int) -> Question:
@@ -153,12 +199,13 @@ class Grammar(ABC):
     def contexts(self, rng: random.Random, concept: str, count: int) -> tuple[str, ...]:
         """Texts in the form of a trace that end where the result of `concept` is due.
 
-        At most `count` different ones; fewer where the domain cannot give as many.
+        At most `count` different ones; fewer where the domain cannot give as many. Those of an
+        element or operator of a relational grammar end with its name.
         """
 
     @abstractmethod
     def restrict(self, concepts: frozenset[str]) -> "Grammar":
-        """This grammar with questions that recall none but `concepts`.
+        """This grammar with questions that recall none but `concepts`, ids of concepts or facts.
 
         Raises:
             PacketError: no question can be posed with these concepts.
@@ -174,10 +221,10 @@ class Domain(Grammar):
 
     @abstractmethod
     def fact(self, concept: str) -> str:
-        """The true result of `concept`.
+        """The true result of `concept`; in a relational domain, of the fact with that id.
 
         Raises:
-            PacketError: there is no such concept.
+            PacketError: there is no such fact.
         """
 
     def solve(self, question: str) -> Trace:

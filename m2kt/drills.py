@@ -8,6 +8,7 @@ Owns: `drill`, `Drills`. Does not own: what is learnt on them (align, addressing
 """
 
 import random
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,14 +18,20 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from m2kt.activations import Remembered, logits_of, remember, resume_at
-from m2kt.domain import ConceptSpec, Grammar
+from m2kt.domain import ConceptSpec, Grammar, Step
 from m2kt.language_model import LanguageModel
 
 READ_BATCH = 64
 """Texts that are read in one go."""
 
-Text = tuple[tuple[int, ...], dict[int, int]]
-"""Token ids, and for the places at which a result is due the concept that it is of."""
+ROLES = 4
+"""What a concept may be in a relational domain: result, left operand, operator, right operand."""
+
+Due = tuple[int, ...]
+"""The concept that is due at a place; of a relational domain then left operand, operator, right."""
+
+Text = tuple[tuple[int, ...], dict[int, Due]]
+"""Token ids, and what is due at which of them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -37,6 +44,8 @@ class Drills:
         rows: Text of each place, Int [N].
         columns: Its token there, Int [N].
         concepts: Which concept is due, Int [N].
+        operands: In a relational domain what it comes of: the concepts that are left operand,
+            operator and right operand, Int [N, 3]; else Int [N, 0].
         elsewhere: Hidden states at places where nothing is due, Float [N', H].
     """
 
@@ -45,6 +54,7 @@ class Drills:
     rows: Int[Tensor, "N"]
     columns: Int[Tensor, "N"]
     concepts: Int[Tensor, "N"]
+    operands: Int[Tensor, "N R"]
     elsewhere: Float[Tensor, "M H"]
 
     @property
@@ -72,7 +82,8 @@ class DrillPlan:
 
     Attributes:
         layer: Hidden state at which places are worked on.
-        contexts: Places for each concept; problems decide, so some get fewer.
+        contexts: Places for each concept; problems decide, so some get fewer. In a relational
+            domain four times as many, for each of its roles.
     """
 
     layer: int
@@ -96,18 +107,17 @@ def drill(
         rng: Draws problems and results.
     """
     index = {spec.id: number for number, spec in enumerate(concepts)}
-    texts = _texts(model, grammar, index, plan.contexts, rng)
-    missing = set(range(len(concepts))) - {k for _, due in texts for k in due.values()}
-    for number in sorted(missing):
+    contexts = plan.contexts * (ROLES if grammar.relational else 1)
+    texts = _texts(model, grammar, index, contexts, rng)
+    missing = set(range(len(concepts))) - {its[0] for _, due in texts for its in due.values()}
+    for number in () if grammar.relational else sorted(missing):
         ids = tuple(model.encode(concepts[number].prompt))
-        texts.append((ids, {len(ids) - 1: number}))
+        texts.append((ids, {len(ids) - 1: (number,)}))
     texts.sort(key=lambda text: len(text[0]))
     places = [
-        (row, column, concept)
-        for row, (_, due) in enumerate(texts)
-        for column, concept in due.items()
+        (row, column, *its) for row, (_, due) in enumerate(texts) for column, its in due.items()
     ]
-    rows, columns, wanted = torch.tensor(places, device=model.device).T
+    rows, columns, wanted, *operands = torch.tensor(places, device=model.device).T
     seen = _read(model, [ids for ids, _ in texts], plan.layer)
     other_rows, other_columns = _elsewhere(texts, rng).to(model.device).T
     return Drills(
@@ -116,6 +126,7 @@ def drill(
         rows=rows,
         columns=columns,
         concepts=wanted,
+        operands=torch.stack(operands, dim=1) if operands else wanted.new_zeros(len(wanted), 0),
         elsewhere=seen.states[other_rows, other_columns],
     )
 
@@ -138,22 +149,34 @@ def _texts(
     rng: random.Random,
 ) -> list[Text]:
     """Worked problems with random results, each with a place that is still wanted."""
-    wanted = dict.fromkeys(index.values(), contexts)
+    seen: Counter[tuple[int, int]] = Counter()
+    roles = range(ROLES if grammar.relational else 1)
+    wanted = {(role, number) for role in roles for number in index.values()}
     texts: list[Text] = []
-    for _ in range(4 * contexts * len(index)):
+    for _ in range(4 * contexts * len(wanted)):
         question = grammar.question(rng, rng.choice(grammar.levels))
         trace = grammar.work(question.text, lambda _: rng.choice(grammar.symbols))
-        known = [index.get(step.concept) for step in trace.steps]
-        if not any(wanted.get(number, 0) for number in known if number is not None):
+        known = [_due(grammar, step, index) for step in trace.steps]
+        if wanted.isdisjoint(place for its in known for place in enumerate(its)):
             continue
         row = model.encode_trace(trace)
-        due = {at: k for at, k in zip(row.due, known, strict=True) if k is not None}
-        for number in due.values():
-            wanted[number] = max(0, wanted[number] - 1)
+        due = {at: its for at, its in zip(row.due, known, strict=True) if its}
+        for its in due.values():
+            seen.update(enumerate(its))
+            wanted -= {place for place in enumerate(its) if seen[place] >= contexts}
         texts.append((row.ids, due))
-        if not any(wanted.values()):
+        if not wanted:
             break
     return texts
+
+
+def _due(grammar: Grammar, step: Step, index: Mapping[str, int]) -> Due:
+    """What `step` recalls and what that comes of; nothing if some of it is not in `index`."""
+    names = [step.concept]
+    if grammar.relational:
+        parts = grammar.parts(grammar.recalled(step))
+        names += [parts.left, parts.operator, parts.right]
+    return tuple(index[name] for name in names) if index.keys() >= set(names) else ()
 
 
 def _read(model: LanguageModel, texts: Sequence[tuple[int, ...]], layer: int) -> Remembered:

@@ -18,18 +18,16 @@ from torch import Tensor
 
 from m2kt import __version__
 from m2kt.activations import states_at
-from m2kt.domain import Grammar, Trace
+from m2kt.domain import ConceptSpec, Grammar, Trace
 from m2kt.errors import CompatibilityError, PacketError
 from m2kt.identity import AgentId
+from m2kt.interview import teacher_traces
 from m2kt.language_model import LanguageModel
 from m2kt.meter import DataMeter
 from m2kt.packet import ActivationMaps, KnowledgePacket, Provenance
 from m2kt.tensors import ConceptMeans, Exemplars
 
 BOTTLENECK = "bottleneck_probing"
-
-ROUNDS = 20
-"""Times that a teacher is asked at most for traces of one kind."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,9 +36,10 @@ class ExtractConfig:
 
     Attributes:
         exemplars: Contexts that each concept is read from, where the domain has as many.
-        layer: Hidden state that concepts are read from; None for the last.
-        reveal: Share of the concepts that traces may recall, as different as can be; the
-            others are in C alone.
+        layer: Hidden state that concepts are read from; None for the last, and for the input
+            embeddings of elements and operators.
+        reveal: Share of the facts that traces may recall, as different as can be; the others
+            are in C alone.
         traces_per_level: Traces of each level above the first. Of the first level there is
             one for each revealed concept, and more of the others for what these do not recall.
         map_width: J, concepts kept in each activation map.
@@ -91,13 +90,15 @@ def extract_packet(
     rng = random.Random(config.seed)
     exemplars, read = bottleneck_exemplars(teacher, grammar, config, rng=rng)
     means = exemplars.mean(dim=1)
-    shown = representatives(means, max(1, round(config.reveal * len(means))))
-    traces, asked = teacher_traces(teacher, grammar, config, shown=shown, rng=rng)
+    shown = revealed(grammar, means, config, rng=rng)
+    traces, asked = teacher_traces(
+        teacher, grammar, shown, per_level=config.traces_per_level, rng=rng
+    )
     return KnowledgePacket(
         concepts=grammar.concepts,
         means=means,
         exemplars=exemplars,
-        maps=activation_maps(teacher, traces, means, config=config),
+        maps=activation_maps(teacher, grammar, traces, means, config=config),
         traces=traces,
         symbols=grammar.symbols,
         provenance=replace(
@@ -106,6 +107,26 @@ def extract_packet(
             created_at_s=now_s,
         ),
     )
+
+
+def revealed(
+    grammar: Grammar, means: ConceptMeans, config: ExtractConfig, *, rng: random.Random
+) -> list[str]:
+    """Ids of the facts that traces may recall: in a relational domain any, else representatives."""
+    count = max(1, round(config.reveal * len(grammar.facts)))
+    if grammar.relational:
+        return sorted(rng.sample(grammar.facts, count))
+    return [grammar.facts[index] for index in representatives(means, count)]
+
+
+def layer_of(teacher: LanguageModel, grammar: Grammar, config: ExtractConfig) -> int:
+    """The hidden state that concepts are read from, unless it is set.
+
+    The last; elements and operators are read from the input embeddings of their names.
+    """
+    if config.layer is not None:
+        return config.layer
+    return 0 if grammar.relational else teacher.depth
 
 
 def _meter(
@@ -136,7 +157,7 @@ def _provenance(
         genre=config.genre,
         licence=config.licence,
         extractor=BOTTLENECK,
-        layer=teacher.depth if config.layer is None else config.layer,
+        layer=layer_of(teacher, grammar, config),
         seed=config.seed,
         created_at_s=1.0,
         meter=DataMeter(),
@@ -156,7 +177,7 @@ def bottleneck_exemplars(
     if count == 0:
         raise CompatibilityError(f"expected a context for every concept of {grammar.name}")
     flat = [text for its in texts for text in its[:count]]
-    layer = teacher.depth if config.layer is None else config.layer
+    layer = layer_of(teacher, grammar, config)
     states = teacher.last_states(flat, layer=layer)
     return states.reshape(len(texts), count, -1), len(flat)
 
@@ -180,126 +201,20 @@ def representatives(means: ConceptMeans, count: int) -> list[int]:
     return sorted(chosen)
 
 
-def teacher_traces(
-    teacher: LanguageModel,
-    grammar: Grammar,
-    config: ExtractConfig,
-    *,
-    shown: Sequence[int],
-    rng: random.Random,
-) -> tuple[tuple[Trace, ...], int]:
-    """Traces that the teacher generates, and how many questions it was asked for them.
-
-    Only traces whose every step recalls one of the concepts `shown` are kept. What the teacher
-    says is kept as it is, right or wrong: nothing here knows the facts.
-    """
-    names = [grammar.concepts[index].id for index in shown]
-    interview = _Interview(teacher, grammar, frozenset(names), config, rng)
-    kept = interview.facts(names)
-    for level in grammar.levels[1:]:
-        kept += interview.problems(level)
-    kept += interview.missing(kept)
-    if not kept:
-        raise CompatibilityError(
-            f"expected traces of {grammar.name}, found none that its grammar can read among"
-            f" {interview.asked} answers of {teacher.name}; is this the right teacher for the"
-            " domain?"
-        )
-    return tuple(kept), interview.asked
-
-
-@dataclass(slots=True, eq=False)
-class _Interview:
-    """Questions to a teacher that recall none but the concepts `shown`.
-
-    Attributes:
-        asked: How many there were.
-    """
-
-    teacher: LanguageModel
-    grammar: Grammar
-    shown: frozenset[str]
-    config: ExtractConfig
-    rng: random.Random
-    asked: int = 0
-
-    def facts(self, names: Sequence[str]) -> list[Trace]:
-        """One for each concept, as far as there is a question that asks for it alone."""
-        first = self.grammar.levels[0]
-        single = [self.grammar.restrict(frozenset({one})) for one in names]
-        return self._ask([its.question(self.rng, first).text for its in single], first)
-
-    def problems(self, level: int) -> list[Trace]:
-        """As many as are wanted of a level, if they can be had."""
-        wanted, found = self.config.traces_per_level, dict[str, Trace]()
-        for _ in range(ROUNDS):
-            for trace in self._ask_some(level):
-                found.setdefault(trace.question, trace)
-            if len(found) >= wanted:
-                break
-        return list(found.values())[:wanted]
-
-    def missing(self, kept: Sequence[Trace]) -> list[Trace]:
-        """Such as recall what `kept` does not: what no question asks for alone.
-
-        The easiest levels come first, and not the hardest, where a teacher slips most.
-        """
-        left, found = set(self.shown).difference(*map(_recalled, kept)), list[Trace]()
-        for level in self.grammar.levels[1:-1]:
-            for _ in range(ROUNDS):
-                for trace in self._ask_some(level) if left else ():
-                    if left & _recalled(trace):
-                        found.append(trace)
-                        left -= _recalled(trace)
-        return found
-
-    def _ask_some(self, level: int) -> list[Trace]:
-        narrowed, count = self.grammar.restrict(self.shown), 2 * self.config.traces_per_level
-        return self._ask([narrowed.question(self.rng, level).text for _ in range(count)], level)
-
-    def _ask(self, questions: Sequence[str], level: int) -> list[Trace]:
-        self.asked += len(questions)
-        return ask(self.teacher, self.grammar, questions, level=level, shown=self.shown)
-
-
-def _recalled(trace: Trace) -> set[str]:
-    return {step.concept for step in trace.steps}
-
-
-def ask(
-    teacher: LanguageModel,
-    grammar: Grammar,
-    questions: Sequence[str],
-    *,
-    level: int,
-    shown: frozenset[str],
-) -> list[Trace]:
-    """Traces that the teacher writes under `questions`, if they recall none but `shown`."""
-    said = teacher.complete(
-        [question + "\n" for question in questions],
-        max_new_tokens=grammar.completion_characters(level),
-    )
-    traces = []
-    for question, text in zip(questions, said, strict=True):
-        body, mark, answer = text.partition("#")
-        ending = answer.split("\n", 1)[0]
-        try:
-            trace = grammar.parse(f"{question}\n{body}{mark}{ending}\n")
-        except PacketError:
-            continue
-        if all(step.concept in shown for step in trace.steps):
-            traces.append(trace)
-    return traces
-
-
 def activation_maps(
     teacher: LanguageModel,
+    grammar: Grammar,
     traces: Sequence[Trace],
     means: ConceptMeans,
     *,
     config: ExtractConfig,
 ) -> ActivationMaps:
-    """A: at each step, softmax of the similarity of the teacher's state with every c_k."""
+    """A: at each step, softmax of the similarity of the teacher's state with every c_k.
+
+    In a relational domain, whose c_k are no states where results are due, what a step says.
+    """
+    if grammar.relational:
+        return own_maps(traces, grammar.concepts)
     layer = teacher.depth if config.layer is None else config.layer
     states = _due_states(teacher, traces, layer=layer)
     centre = means.mean(dim=0)
@@ -310,6 +225,14 @@ def activation_maps(
         .topk(min(config.map_width, means.shape[0]), dim=-1)
     )
     return ActivationMaps(_as_int32(indices), weights / weights.sum(dim=-1, keepdim=True))
+
+
+def own_maps(traces: Sequence[Trace], concepts: Sequence[ConceptSpec]) -> ActivationMaps:
+    """A that says of every step what the step itself says: it adds nothing to the traces."""
+    rows = {spec.id: row for row, spec in enumerate(concepts)}
+    own = [rows[step.concept] for trace in traces for step in trace.steps]
+    indices = torch.tensor(own, dtype=torch.int32)[:, None]
+    return ActivationMaps(indices, torch.ones(indices.shape))
 
 
 def _as_int32(indices: Int[Tensor, "N J"]) -> Int[Tensor, "N J"]:

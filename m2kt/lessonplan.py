@@ -123,12 +123,12 @@ class Deck:
         return [self._order.pop() for _ in range(min(count, len(self._order)))]
 
 
-def known_results(lesson: Lesson) -> dict[str, str]:
-    """For each concept that some trace shows, the symbol that most traces give it."""
+def known_results(lesson: Lesson, grammar: Grammar) -> dict[str, str]:
+    """For each fact that some trace shows, the symbol that most traces give it."""
     votes: dict[str, Counter[str]] = {}
     for trace in lesson.traces:
         for step in trace.steps:
-            votes.setdefault(step.concept, Counter())[step.result] += 1
+            votes.setdefault(grammar.recalled(step), Counter())[step.result] += 1
     return {name: min(its, key=lambda s: (-its[s], s)) for name, its in votes.items()}
 
 
@@ -158,7 +158,11 @@ class Workbook:
         self.memory = self.config.memory_layer(self.model.depth)
 
     def wanted(self, results: Mapping[str, str]) -> Int[Tensor, "K"]:
-        """For each concept the index of its symbol, -1 where `results` has none."""
+        """For each concept the index of its symbol, -1 where `results` has none.
+
+        Args:
+            results: Symbols by concept; in a relational domain each symbol names its own.
+        """
         symbols = {symbol: number for number, symbol in enumerate(self.grammar.symbols)}
         return torch.tensor([symbols.get(results.get(name, ""), -1) for name in self.index])
 
@@ -182,7 +186,7 @@ class Workbook:
         Args:
             rng: Draws them.
             levels: One for each; of a level that cannot be worked out another is taken.
-            results: For each concept the symbol that was read.
+            results: For each fact the symbol that was read.
         """
         drawn = [self._own(rng, level, results) for level in levels]
         rows = [self.model.encode_trace(trace) for _, trace in drawn]

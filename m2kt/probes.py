@@ -14,12 +14,21 @@ from m2kt.errors import RequestError
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """A question, its level, and the answer that the examiner expects."""
+    """A question, its level, and the answer that the examiner expects.
+
+    Attributes:
+        question: As it is posed.
+        level: Its difficulty.
+        answer: What is right.
+        concepts: Ids of those that the right steps recall.
+        facts: Ids of the facts that they recall: the same, but in a relational domain.
+    """
 
     question: str
     level: int
     answer: str
     concepts: tuple[str, ...]
+    facts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +72,7 @@ def draw_probes(
             taken.add(question.text)
             trace = domain.solve(question.text)
             concepts = tuple(step.concept for step in trace.steps)
-            items.append(Probe(question.text, level, trace.answer, concepts))
+            facts = tuple(map(domain.recalled, trace.steps))
+            items.append(Probe(question.text, level, trace.answer, concepts, facts))
             wanted -= 1
     return ProbeSet(domain.name, tuple(items))

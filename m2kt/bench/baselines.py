@@ -30,7 +30,7 @@ from m2kt.bench.subjects import Subject, load_model
 from m2kt.cal import ConceptAlignmentLayer, attached
 from m2kt.domain import Grammar, Trace
 from m2kt.errors import CompatibilityError
-from m2kt.extract import ask
+from m2kt.interview import ask
 from m2kt.language_model import LanguageModel, TracedIds
 from m2kt.lessonplan import Practice, Workbook
 from m2kt.packet import Lesson
@@ -119,7 +119,7 @@ def _traces(
     teacher: LanguageModel, grammar: Grammar, count: int, seed: int, exclude: Collection[str]
 ) -> list[Trace]:
     """Different ones if the domain has as many, else with repetitions."""
-    rng, known = random.Random(seed), frozenset(spec.id for spec in grammar.concepts)
+    rng, known = random.Random(seed), frozenset(grammar.facts)
     found: list[Trace] = []
     for _ in range(ROUNDS + count // AT_ONCE):
         for level in grammar.levels:

@@ -19,7 +19,8 @@ from m2kt.bench.subjects import STUDENT, Subject, draw_lesson, load_model, subje
 from m2kt.cal import ConceptAlignmentLayer
 from m2kt.domain import answer_in
 from m2kt.errors import RequestError
-from m2kt.extract import ExtractConfig, ask
+from m2kt.extract import ExtractConfig
+from m2kt.interview import ask
 from m2kt.packet import Lesson
 from m2kt.probes import ProbeSet, draw_probes
 from m2kt.progress import silent
@@ -175,8 +176,9 @@ def composed_exam(its: Subject, probes: ProbeSet) -> Exam:
 
 def _unseen(lesson: Lesson, probes: ProbeSet, exam: Exam) -> Mapping[str, float]:
     """How it did on problems that need a fact which no trace shows, and on all others."""
-    shown = {step.concept for trace in lesson.traces for step in trace.steps}
-    needs = [not set(item.concepts) <= shown for item in probes.items]
+    recalled = domains.get(lesson.domain).recalled
+    shown = {recalled(step) for trace in lesson.traces for step in trace.steps}
+    needs = [not set(item.facts) <= shown for item in probes.items]
     found: dict[str, float] = {}
     for name, wanted in (("needed", True), ("not_needed", False)):
         marks = [right for right, its in zip(exam.right, needs, strict=True) if its is wanted]

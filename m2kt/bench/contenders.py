@@ -42,7 +42,8 @@ from m2kt.addressing import concept_keys
 from m2kt.align import align
 from m2kt.bench.course import DOMAIN, Course
 from m2kt.bench.watch import READOUT, REHEARSAL, Watch
-from m2kt.cal import ConceptAlignmentLayer, Share, attached
+from m2kt.blend import Share
+from m2kt.cal import ConceptAlignmentLayer, attached
 from m2kt.domain import Trace
 from m2kt.drills import DrillPlan, drill
 from m2kt.language_model import LanguageModel
@@ -216,11 +217,7 @@ def _shares(course: Course, student: Student) -> list[Share]:
     """What each packet gives to the memory, out of an alignment of no steps."""
     config = replace(course.align, readout_steps=0, steps=0)
     cal = align(student, course.lesson, domains.get(DOMAIN), config, silent).cal
-    kept = dict(cal.named_buffers())
-    return [
-        Share(*(kept[f"{part}_{number}"] for part in ("means", "slots", "weights")))
-        for number in range(len(cal.phi))
-    ]
+    return cal.phi.shares()
 
 
 def _count(parameters: Iterable[Tensor]) -> int:

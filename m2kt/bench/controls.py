@@ -22,10 +22,10 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from m2kt.bench.subjects import Change
-from m2kt.domain import Grammar, Trace
-from m2kt.extract import ExtractConfig, bottleneck_exemplars
+from m2kt.domain import Grammar
+from m2kt.extract import ExtractConfig, bottleneck_exemplars, own_maps
 from m2kt.language_model import LanguageModel
-from m2kt.packet import ActivationMaps, KnowledgePacket
+from m2kt.packet import KnowledgePacket
 from m2kt.screen import ScreenRules
 from m2kt.tensors import Exemplars
 
@@ -85,7 +85,7 @@ def untrained_c(packet: KnowledgePacket, model: LanguageModel, grammar: Grammar)
 def without_c(packet: KnowledgePacket, model: LanguageModel, grammar: Grammar) -> KnowledgePacket:
     """Traces are all that is left: concepts that they do not show go, the others say nothing."""
     drawn = random_c(packet, model, grammar)
-    shown = {step.concept for trace in packet.traces for step in trace.steps}
+    shown = {name for trace in packet.traces for its in trace.steps for name in grammar.names(its)}
     rows = [row for row, spec in enumerate(packet.concepts) if spec.id in shown]
     concepts = tuple(packet.concepts[row] for row in rows)
     return replace(
@@ -93,7 +93,7 @@ def without_c(packet: KnowledgePacket, model: LanguageModel, grammar: Grammar) -
         concepts=concepts,
         exemplars=drawn.exemplars[rows],
         means=drawn.means[rows],
-        maps=_own_concepts(packet.traces, {spec.id: row for row, spec in enumerate(concepts)}),
+        maps=own_maps(packet.traces, concepts),
     )
 
 
@@ -102,7 +102,7 @@ def wrong_facts(
 ) -> KnowledgePacket:
     """Results are dealt out anew among the facts shown; the traces are worked out with them."""
     rng = random.Random(packet.provenance.seed)
-    facts = {step.concept: step.result for trace in packet.traces for step in trace.steps}
+    facts = {grammar.recalled(s): s.result for trace in packet.traces for s in trace.steps}
     dealt = dict(zip(facts, rng.sample(list(facts.values()), len(facts)), strict=True))
     traces = []
     for trace in packet.traces:
@@ -110,17 +110,7 @@ def wrong_facts(
             traces.append(grammar.work(trace.question, dealt.__getitem__))
         except KeyError:
             continue  # with these results it needs a fact that is not shown
-    rows = {spec.id: row for row, spec in enumerate(packet.concepts)}
-    return replace(packet, traces=tuple(traces), maps=_own_concepts(traces, rows))
-
-
-def _own_concepts(
-    traces: tuple[Trace, ...] | list[Trace], rows: Mapping[str, int]
-) -> ActivationMaps:
-    """Maps that say of every step what the step itself says."""
-    own = [rows[step.concept] for trace in traces for step in trace.steps]
-    indices = torch.tensor(own, dtype=torch.int32)[:, None]
-    return ActivationMaps(indices, torch.ones(indices.shape))
+    return replace(packet, traces=tuple(traces), maps=own_maps(traces, packet.concepts))
 
 
 def _generator(packet: KnowledgePacket) -> torch.Generator:

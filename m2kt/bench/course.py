@@ -79,7 +79,7 @@ def draw_batches(
     `config.own` problems of the public grammar, worked out with the facts that traces show. The
     order is another than that of an alignment of the same seed, and levels are drawn alike.
     """
-    rng, results = random.Random(config.seed), known_results(lesson)
+    rng, results = random.Random(config.seed), known_results(lesson, grammar)
     order: list[Trace] = []
     found = []
     for _ in range(steps):

@@ -68,6 +68,7 @@ SUBJECTS: Final[Mapping[str, Subject]] = MappingProxyType(
             Subject("arith.digits", {"digits": ""}),
             Subject("list.ops", {"lists": ""}),
             Subject("logic.prop", {"logic": ""}),
+            Subject("arith.mod97", {"mod97": ""}),
         )
     }
 )

@@ -3,11 +3,13 @@
     domains     every domain: teachers, student before, after, retention
     controls    a packet with what it is said to carry taken out of it, a fifth of the facts shown
     reveal      the same by the share of the facts that traces show
+    geometry    the same where concepts are no facts: what no trace shows has to be worked out
     baselines   other ways on the first domain, by the number of examples
     reduction   1 - ours / theirs in examples, tokens and bytes, theirs being the least that
                 matched our accuracy; if nothing did, the most that was tried, as a lower bound
 
-A comparison may be of some of these parts only: `table`, `controls`, `reveal`, `baselines`.
+A comparison may be of some of these parts only: `table`, `controls`, `reveal`,
+`geometry`, `baselines`.
 
 Every figure is a mean over levels, then over seeds. Intervals hold 95 % of a bootstrap that
 draws seeds, and problems within each.
@@ -15,7 +17,6 @@ draws seeds, and problems within each.
 Owns: which cells there are, and the record. Does not own: running them (matrix).
 """
 
-import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,8 +29,10 @@ from m2kt.bench.cells import PROMPTED, TEACHER, Cell
 from m2kt.bench.controls import CONTROLS
 from m2kt.bench.machine import describe
 from m2kt.bench.matrix import run_all
+from m2kt.bench.spread import summary
 from m2kt.bench.subjects import SUBJECTS
 from m2kt.errors import RequestError
+from m2kt.language_model import SMOLLM2
 from m2kt.progress import Report
 
 FORMAT: Final = "m2kt.bench.transfer/1"
@@ -37,9 +40,10 @@ OURS: Final = "with_c"
 CURVES: Final = ("with_c", "without_c", "shuffled_c", "random_c")
 FEW: Final = 0.2
 """Share of the facts that traces show when it is asked what C carries."""
-RESAMPLES: Final = 2_000
 DISTILLED: Final = "distillation"
-PARTS: Final = ("table", "controls", "reveal", "baselines")
+PARTS: Final = ("table", "controls", "reveal", "geometry", "baselines")
+RELATED: Final = "arith.mod97"
+"""Domain whose concepts are numbers and operators, and no facts."""
 FLOAT_BYTES: Final = 4
 
 Results = Mapping[Cell, Mapping[str, Any]]
@@ -60,6 +64,8 @@ class TransferConfig:
         controlled: Domains that controls are run on.
         seeds: Of alignments and packets.
         reveal: Shares of the facts that traces show.
+        related: Who learns relations: its tokenizer has one token for each of 97 numbers.
+        geometry: Shares of the facts that traces show there.
         examples: Numbers of examples that each baseline is given.
         per_level: Held-out problems of each level.
         traces_per_level: Of each packet.
@@ -71,12 +77,14 @@ class TransferConfig:
 
     student: str = "symbols-student"
     parts: tuple[str, ...] = PARTS
-    domains: tuple[str, ...] = tuple(SUBJECTS)
+    domains: tuple[str, ...] = tuple(name for name in SUBJECTS if name != RELATED)
     curved: str = "arith.mod7"
     compared: str = "arith.mod10"
     controlled: tuple[str, ...] = ("arith.mod7", "relation.chain")
     seeds: tuple[int, ...] = (0, 1, 2)
     reveal: tuple[float, ...] = (0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
+    related: str = SMOLLM2
+    geometry: tuple[float, ...] = (0.02, 0.05, 0.1)
     examples: tuple[int, ...] = (100, 300, 1_000, 3_000, 10_000, 50_000)
     per_level: int = 100
     traces_per_level: int = 60
@@ -101,6 +109,7 @@ QUICK: Final = TransferConfig(
     compared="relation.chain",
     seeds=(0,),
     reveal=(0.2, 1.0),
+    geometry=(0.05,),
     examples=(300, 3_000),
     per_level=60,
 )
@@ -133,10 +142,8 @@ def cells_of(config: TransferConfig) -> list[Cell]:
                 [_cell(config, n, way, reveal=FEW) for n in config.controlled for way in CONTROLS],
             ),
         ],
-        "reveal": _seeds(
-            config,
-            [_cell(config, config.curved, w, reveal=r) for r in config.reveal for w in CURVES],
-        ),
+        "reveal": _curve_cells(config, config.curved, config.reveal),
+        "geometry": _curve_cells(_related(config), RELATED, config.geometry),
         "baselines": [
             *_seeds(config, [_cell(config, config.compared, OURS, reveal=FEW)]),
             *(
@@ -164,6 +171,16 @@ def _cell(config: TransferConfig, domain: str, way: str, **others: Any) -> Cell:
     )
 
 
+def _curve_cells(config: TransferConfig, domain: str, shares: Sequence[float]) -> list[Cell]:
+    cells = [_cell(config, domain, way, reveal=share) for share in shares for way in CURVES]
+    return _seeds(config, cells)
+
+
+def _related(config: TransferConfig) -> TransferConfig:
+    """The same of those who learn relations."""
+    return replace(config, student=config.related)
+
+
 def _seeds(config: TransferConfig, cells: Iterable[Cell]) -> list[Cell]:
     return [replace(cell, seed=seed) for cell in cells for seed in config.seeds]
 
@@ -179,7 +196,11 @@ def record_of(config: TransferConfig, results: Results) -> dict[str, Any]:
         },
         "reveal": lambda: {
             "curved": config.curved,
-            "reveal": {f"{share:g}": _curve(config, share, results) for share in config.reveal},
+            "reveal": _curves(config, config.curved, config.reveal, results),
+        },
+        "geometry": lambda: {
+            "related": {"domain": RELATED, "student": config.related},
+            "geometry": _curves(_related(config), RELATED, config.geometry, results),
         },
         "baselines": lambda: {
             "baselines": {
@@ -201,9 +222,16 @@ def record_of(config: TransferConfig, results: Results) -> dict[str, Any]:
     return record
 
 
-def _curve(config: TransferConfig, share: float, results: Results) -> dict[str, Any]:
-    """A point of the curves."""
-    return {way: _summary(_of(config, config.curved, way, results, reveal=share)) for way in CURVES}
+def _curves(
+    config: TransferConfig, domain: str, shares: Sequence[float], results: Results
+) -> dict[str, Any]:
+    """A point of each curve for each share."""
+    return {
+        f"{share:g}": {
+            way: summary(_of(config, domain, way, results, reveal=share)) for way in CURVES
+        }
+        for share in shares
+    }
 
 
 def _of(
@@ -214,44 +242,12 @@ def _of(
     return [results[cell] for cell in cells if cell in results]
 
 
-def _summary(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Mean, interval and what was needed of facts that no trace shows."""
-    unseen = [its["unseen"]["needed"] for its in found if "needed" in its["unseen"]]
-    return {
-        "accuracy": fmean(its["mean"] for its in found),
-        "interval": bootstrap(found),
-        "by_seed": [its["mean"] for its in found],
-        "unseen": fmean(unseen) if unseen else None,
-    }
-
-
-def bootstrap(found: Sequence[Mapping[str, Any]]) -> list[float]:
-    """95 % of the means of draws of seeds, then of problems within each level."""
-    rng = random.Random(0)
-    levels = [_by_level(its) for its in found]
-    means = sorted(
-        fmean(
-            fmean(fmean(rng.choices(marks, k=len(marks))) for marks in its)
-            for its in rng.choices(levels, k=len(levels))
-        )
-        for _ in range(RESAMPLES)
-    )
-    return [means[int(0.025 * RESAMPLES)], means[int(0.975 * RESAMPLES) - 1]]
-
-
-def _by_level(result: Mapping[str, Any]) -> list[list[int]]:
-    marks: dict[int, list[int]] = {}
-    for level, right in zip(result["levels"], result["right"], strict=True):
-        marks.setdefault(level, []).append(right)
-    return list(marks.values())
-
-
 def _domain(config: TransferConfig, name: str, results: Results) -> dict[str, Any]:
     """A line of the main table."""
     teacher = results[_cell(config, name, TEACHER)]["mean"]
     before = {way: results[_cell(config, name, way)]["mean"] for way in PROMPTED}
     found = _of(config, name, OURS, results)
-    after = _summary(found)
+    after = summary(found)
     return {
         "teacher": teacher,
         "before": max(before.values()),
@@ -273,7 +269,7 @@ def _controlled(config: TransferConfig, way: str, results: Results) -> dict[str,
     reveal = 1.0 if way in PROMPTED else FEW
     seeds = replace(config, seeds=config.seeds[:1]) if way in PROMPTED else config
     by_domain = {
-        name: _summary(_of(seeds, name, way, results, reveal=reveal)) for name in config.controlled
+        name: summary(_of(seeds, name, way, results, reveal=reveal)) for name in config.controlled
     }
     return {"accuracy": fmean(its["accuracy"] for its in by_domain.values()), "domains": by_domain}
 
@@ -281,7 +277,7 @@ def _controlled(config: TransferConfig, way: str, results: Results) -> dict[str,
 def _baseline(config: TransferConfig, way: str, results: Results) -> dict[str, Any]:
     """Accuracy by the number of examples, and the fewest that matched ours."""
     first = config.compared
-    ours = _summary(_of(config, first, OURS, results, reveal=FEW))["accuracy"]
+    ours = summary(_of(config, first, OURS, results, reveal=FEW))["accuracy"]
     counts = (0,) if way == "packet_text" else config.examples
     tried = {count: results[_cell(config, first, way, examples=count)] for count in counts}
     used = {its["meter"]["examples"]: its for its in tried.values()}

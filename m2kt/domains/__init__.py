@@ -19,6 +19,7 @@ from m2kt.domains.definition import read
 from m2kt.domains.digits import Digits
 from m2kt.domains.folds import Folds
 from m2kt.domains.formulas import Formulas
+from m2kt.domains.relations import Relations
 from m2kt.domains.tables import modular
 from m2kt.errors import DomainError, RequestError
 
@@ -27,6 +28,7 @@ _MADE: Final[MappingProxyType[str, Callable[[], Domain]]] = MappingProxyType(
         "arith.mod5": lambda: modular(5),
         "arith.mod7": lambda: modular(7),
         "arith.mod10": lambda: modular(10),
+        "arith.mod97": lambda: Relations(modular(97, "+-", longest=1)),
         "arith.digits": Digits,
         "list.ops": Folds,
         "logic.prop": Formulas,

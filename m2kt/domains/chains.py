@@ -12,6 +12,7 @@ Does not own: which operations there are (tables), how a file describes them (de
 import random
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from itertools import permutations
 from typing import Final, final
@@ -59,7 +60,6 @@ class Chains(Domain):
         operations: Sequence[Operation],
         *,
         longest: int = LONGEST_CHAIN,
-        known: frozenset[str] | None = None,
     ) -> None:
         """Builds the domain.
 
@@ -68,11 +68,9 @@ class Chains(Domain):
             symbols: The states; the text form needs no separators, so none begins another.
             operations: At least one.
             longest: At least 1.
-            known: Ids of the concepts that questions are restricted to; None for all.
 
         Raises:
             RequestError: a chain could be read in two ways, or a table has gaps.
-            PacketError: `known` holds none of this domain's concepts.
         """
         _check(name, symbols, operations, longest)
         self.name, self.symbols, self.longest = name, tuple(symbols), longest
@@ -84,16 +82,10 @@ class Chains(Domain):
             for left in symbols
             for right in its.operands
         }
-        self._keep(known)
+        self._keep(tuple(self._facts))
 
-    def _keep(self, known: frozenset[str] | None) -> None:
-        """What questions are made of, and the patterns of the text form."""
-        kept = [id for id in self._facts if known is None or id in known]
-        if not kept:
-            raise PacketError(
-                f"expected concepts of {self.name}, found none of them among {len(known or ())};"
-                f" ids look like {next(iter(self._facts))!r}"
-            )
+    def _keep(self, kept: Sequence[str]) -> None:
+        """Questions are to be made of the facts `kept`; the patterns of the text form."""
         self.concepts = tuple(self._spec(id) for id in kept)
         facts = [self._facts[id] for id in kept]
         self.operations = tuple(dict.fromkeys(its.sign for its, _, _ in facts))
@@ -235,8 +227,28 @@ class Chains(Domain):
         Raises:
             PacketError: none of `concepts` is one of this grammar.
         """
-        known = frozenset(spec.id for spec in self.concepts) & concepts
-        return Chains(self.name, self.symbols, self._all, longest=self.longest, known=known)
+        kept = [spec.id for spec in self.concepts if spec.id in concepts]
+        if not kept:
+            raise PacketError(
+                f"expected concepts of {self.name}, found none of them among {len(concepts)};"
+                f" ids look like {self.concepts[0].id!r}"
+            )
+        narrowed = copy(self)
+        narrowed._keep(kept)
+        return narrowed
+
+    def operands_of(self, concept: str) -> tuple[str, str, str]:
+        """State, sign and operand of a fact.
+
+        Raises:
+            PacketError: there is no such fact.
+        """
+        if concept not in self._facts:
+            raise PacketError(
+                f"expected a concept such as {self.concepts[0].id!r}, found {concept[:_SHOWN]!r}"
+            )
+        operation, left, right = self._facts[concept]
+        return left, operation.sign, right
 
     def concepts_of(self, signs: Iterable[str]) -> frozenset[str]:
         """Ids of the concepts whose operation is one of `signs`."""
@@ -254,12 +266,8 @@ class Chains(Domain):
         Raises:
             PacketError: there is no such concept.
         """
-        if concept not in self._facts:
-            raise PacketError(
-                f"expected a concept such as {self.concepts[0].id!r}, found {concept[:_SHOWN]!r}"
-            )
-        operation, left, right = self._facts[concept]
-        return operation.results[left, right]
+        left, _, right = self.operands_of(concept)
+        return self._facts[concept][0].results[left, right]
 
 
 def _either(texts: Iterable[str]) -> str:

@@ -15,7 +15,8 @@
     table = ["g", "b", "r"]
 
 Lists of single characters may be written as one text. `operands` are the symbols where
-nothing else is said, and `longest`, the operations of the longest chain, is 4.
+nothing else is said, and `longest`, the operations of the longest chain, is 4. With
+`relational = true` concepts are the states and operations, not the facts that relate them.
 
 Owns: `read`, and the errors of such a file. Does not own: what a chain is (chains).
 """
@@ -26,13 +27,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from m2kt.domains.chains import LONGEST_CHAIN, Chains, Operation
+from m2kt.domains.relations import Relations
 from m2kt.errors import RequestError
 
 LARGEST: Final = 1_000_000
 """Bytes of the largest file that is read."""
 
 
-def read(path: Path) -> Chains:
+def read(path: Path) -> Chains | Relations:
     """The domain that the file at `path` describes.
 
     Raises:
@@ -46,19 +48,21 @@ def read(path: Path) -> Chains:
         raise RequestError(
             f"expected a domain in TOML at {path}, found: {error}; m2kt/domains/README.md shows one"
         ) from error
-    _only(path, "the file", found, {"name", "symbols", "longest", "operations"})
+    _only(path, "the file", found, {"name", "symbols", "longest", "relational", "operations"})
     symbols = _texts(path, "symbols", found.get("symbols"))
     tables = found.get("operations")
     if not isinstance(tables, list) or not all(isinstance(its, dict) for its in tables):
         raise RequestError(f"expected [[operations]] in {path}, found {tables!r:.80}")
     operations = [_operation(path, its, symbols) for its in tables]
     name, longest = found.get("name"), found.get("longest", LONGEST_CHAIN)
-    if not isinstance(name, str) or type(longest) is not int:
+    relational = found.get("relational", False)
+    if not isinstance(name, str) or type(longest) is not int or type(relational) is not bool:
         raise RequestError(
-            f"expected a text `name` and a whole number `longest` in {path}, found {name!r:.80} and"
-            f" {longest!r:.80}"
+            f"expected a text `name`, a whole number `longest` and `relational` true or false in"
+            f" {path}, found {name!r:.80}, {longest!r:.80} and {relational!r:.80}"
         )
-    return Chains(name, symbols, operations, longest=longest)
+    chains = Chains(name, symbols, operations, longest=longest)
+    return Relations(chains) if relational else chains
 
 
 def _operation(path: Path, table: Mapping[str, Any], symbols: Sequence[str]) -> Operation:

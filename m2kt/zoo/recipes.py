@@ -167,6 +167,16 @@ _SPECIALISTS: Final = (
     specialist(domains.get("arith.digits"), name="digits"),
     replace(specialist(domains.get("logic.prop"), name="logic"), steps=5000),
     specialist(domains.get("list.ops"), name="lists", family="gpt_neox"),
+    # Strong decay: it finds the law of its table, which then shows in its embeddings.
+    replace(
+        specialist(domains.get("arith.mod97"), name="mod97"),
+        layers=2,
+        steps=3000,
+        batch=384,
+        learning_rate=2e-3,
+        weight_decay=1.0,
+        smoothing=0.0,
+    ),
 )
 RECIPES: Final[MappingProxyType[str, Recipe]] = MappingProxyType(
     {recipe.name: recipe for recipe in (_ADDSUB, _MUL, _FLIPPED, _STUDENT, *_SPECIALISTS)}

@@ -55,7 +55,8 @@ class Figures:
         as_taught: The same by what was taught, which differs for a flipped teacher.
         characters: By game, share of characters predicted right after the right text before
             them; empty without games.
-        read_out: A linear probe's accuracy on concepts that it was not trained on.
+        read_out: A linear probe's accuracy on concepts that it was not trained on; empty where
+            concepts are no facts.
         seconds: How long the training took.
     """
 
@@ -228,14 +229,17 @@ def _examine(model: LanguageModel, recipe: Recipe) -> _Examined:
         }
     domain = restricted_domain(recipe)
     probes = examination_of(recipe)
-    states = concept_states(model, domain, layer=model.depth, seed=seed)
-    taught = [taught_fact(domain, recipe.shift, spec.id) for spec in domain.concepts]
-    results = [domain.symbols.index(symbol) for symbol in taught]
+    readable: dict[str, float] = {}
+    if not domain.relational:
+        states = concept_states(model, domain, layer=model.depth, seed=seed)
+        taught = [taught_fact(domain, recipe.shift, spec.id) for spec in domain.concepts]
+        results = [domain.symbols.index(symbol) for symbol in taught]
+        readable = read_out(states, results, seed=seed)
     return {
         "accuracy": accuracy(model, domain, probes),
         "as_taught": accuracy(model, domain, probes, shift=recipe.shift),
         "characters": {},
-        "read_out": read_out(states, results, seed=seed),
+        "read_out": readable,
     }
 
 

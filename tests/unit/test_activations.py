@@ -138,3 +138,12 @@ def test_whether_rows_can_be_shared_is_tried_out(family):
     assert rows_can_be_shared(model, [1, 2, 3], [7, 8])
     with rewrite(model, layer=1, change=lambda states: states.cumsum(dim=1)):
         assert not rows_can_be_shared(model, [1, 2, 3], [7, 8])
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
+def test_a_state_that_is_rewritten_is_taken_as_it_was_before(family):
+    model = small(family)
+    with rewrite(model, layer=2, change=lambda states: states + 1.0), torch.no_grad():
+        whole = decoder(model)(input_ids=IDS).last_hidden_state
+        taken = states_at(model, IDS, layer=2)
+        assert torch.equal(resume(model, IDS, taken, layer=2), whole)

@@ -2,8 +2,9 @@ import random
 
 import torch
 
-from m2kt.addressing import address, concept_keys, discriminant
-from m2kt.cal import ConceptAlignmentLayer, Share
+from m2kt.addressing import concept_keys, discriminant, set_addresses
+from m2kt.blend import Share
+from m2kt.cal import ConceptAlignmentLayer
 from m2kt.drills import DrillPlan, Drills, drill
 from m2kt.tensors import mean_by
 from tests.lessons import SMALL_CAL, model, multiplication
@@ -21,7 +22,7 @@ def untaught(found: Drills, count: int) -> ConceptAlignmentLayer:
 
 def found_at_new_places(cal: ConceptAlignmentLayer) -> float:
     other = drills(seed=1)
-    best = cal.cosines(other.states).argmax(dim=-1)
+    best = cal.find.cosines(other.states).argmax(dim=-1)
     return float((best == other.concepts).float().mean())
 
 
@@ -29,16 +30,16 @@ def test_concepts_are_found_at_places_of_other_texts():
     count, found = len(multiplication().concepts), drills(seed=0)
     cal = untaught(found, count)
     before = found_at_new_places(cal)
-    address(cal, found)
+    set_addresses(cal, found)
     assert found_at_new_places(cal) > max(2 * before, 10 / count)
 
 
 def test_nothing_is_found_where_nothing_is_due():
     found = drills(seed=0)
     cal = untaught(found, len(multiplication().concepts))
-    address(cal, found)
-    elsewhere = cal.scores(cal.cosines(drills(seed=1).elsewhere)).argmax(dim=-1)
-    assert float((elsewhere == len(cal.keys)).float().mean()) > 0.95
+    set_addresses(cal, found)
+    elsewhere = cal.find.scores(cal.find.cosines(drills(seed=1).elsewhere)).argmax(dim=-1)
+    assert float((elsewhere == len(cal.find.keys)).float().mean()) > 0.95
 
 
 def test_the_discriminant_ignores_what_varies_within_concepts():

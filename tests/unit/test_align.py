@@ -4,10 +4,20 @@ import pytest
 import torch
 
 from m2kt.align import align
+from m2kt.combine import CombineRules, combine
+from m2kt.domains.relations import Relations
+from m2kt.domains.tables import modular
+from m2kt.extract import ExtractConfig, extract_packet
 from m2kt.losses import LossWeights
+from m2kt.packet import ScreenedPacket
+from m2kt.probes import draw_probes
 from m2kt.progress import silent
+from m2kt.relating import RelationPlan
+from m2kt.screen import ScreenRules, screen
+from m2kt.student import Student
 from m2kt.tensors import digest_state
-from tests.lessons import FAST, lesson, multiplication, pupil
+from m2kt.verify import examine
+from tests.lessons import FAST, PUPIL, TEACHER, authentic, lesson, model, multiplication, pupil
 
 BRIEF = replace(FAST, readout_steps=4, steps=4, traces=4, own=4, report_every=1)
 
@@ -40,3 +50,30 @@ def test_every_kind_of_projection_trains(kind):
     config = replace(BRIEF, cal=replace(BRIEF.cal, projection=kind, projection_width=8))
     candidate = align(pupil(), lesson(), multiplication(), config, silent)
     assert all(bool(torch.isfinite(t).all()) for t in candidate.cal.tensors().values())
+
+
+def test_a_relational_lesson_is_learnt_from_elements_operators_and_some_facts():
+    domain = Relations(modular(7, "+-", longest=1))
+    teacher, extract = model("mod7-addsub"), ExtractConfig(reveal=0.8)
+    packet = extract_packet(teacher, domain, extract, agent=TEACHER, now_s=1_800_000_000.0)
+    assert [spec.prompt for spec in packet.concepts] == [*"0123456", "+", "-"]
+    assert packet.provenance.layer == 0
+    found = screen(authentic(packet), domain, ScreenRules())
+    assert isinstance(found, ScreenedPacket), found
+    taught = combine([found], CombineRules())
+    config = replace(
+        FAST, relation=RelationPlan(steps=100), steps=80, cal=replace(FAST.cal, relation_rank=7)
+    )
+    student = Student(PUPIL, model("mod7-flipped"))  # has every fact wrong
+    probes = draw_probes(domain, seed=5, per_level=98)
+    before = examine(student, domain, probes, None)
+    candidate = align(student, taught, domain, config, silent)
+    after = examine(student, domain, probes, candidate.cal)
+    shown = {trace.question for trace in taught.traces}
+    right = [
+        right for right, its in zip(after.right, probes.items, strict=True) if its.question in shown
+    ]
+    assert before.mean < 0.1
+    assert sum(right) / len(right) > 0.9
+    assert candidate.figures["facts_shown"] == len(shown) == 78
+    assert candidate.figures["relation_agreement"] == 1.0

@@ -11,8 +11,8 @@ from m2kt.bench.controls import CONTROLS
 from m2kt.bench.transfer import (
     FEW,
     QUICK,
+    RELATED,
     TransferConfig,
-    bootstrap,
     cells_of,
     measure_transfer,
     record_of,
@@ -72,6 +72,14 @@ def test_every_control_and_every_share_is_in_the_record(record):
     assert record["reveal"]["1"]["with_c"]["unseen"] is None
 
 
+def test_relations_are_learnt_by_a_student_that_can_read_them(record):
+    cells = [cell for cell in cells_of(CONFIG) if cell.domain == RELATED]
+    assert {cell.student for cell in cells} == {"smollm2-135m"}
+    assert {cell.reveal for cell in cells} == {0.05}
+    assert record["geometry"]["0.05"]["with_c"]["unseen"] == 0.9
+    assert record["geometry"]["0.05"]["random_c"]["accuracy"] == 0.3
+
+
 def test_data_are_compared_with_the_least_that_matched(record):
     assert record["baselines"]["distillation"]["examples_to_match"] == 100
     assert record["baselines"]["sequences"]["examples_to_match"] is None
@@ -92,18 +100,9 @@ def test_what_nothing_matched_is_a_lower_bound():
     assert reduction["theirs"]["examples"] == 100
 
 
-def test_an_interval_is_of_seeds_and_of_problems():
-    cell = cells_of(CONFIG)[0]
-    narrow = bootstrap([result(cell, 1.0)])
-    assert narrow == [1.0, 1.0]
-    low, high = bootstrap([result(cell, 0.2), result(cell, 0.8)])
-    assert low < 0.3
-    assert high > 0.7
-
-
 def test_the_quick_comparison_has_all_controls_on_two_domains():
     cells = cells_of(QUICK)
-    assert {cell.domain for cell in cells} == {"arith.mod7", "relation.chain"}
+    assert {cell.domain for cell in cells} == {"arith.mod7", "relation.chain", RELATED}
     assert {cell.seed for cell in cells} == {0}
     assert {c.way for c in cells if c.reveal == FEW} >= set(CONTROLS)
 
@@ -114,6 +113,7 @@ def test_the_quick_comparison_has_all_controls_on_two_domains():
         ("table", {"domains"}),
         ("controls", {"controls"}),
         ("reveal", {"reveal", "curved"}),
+        ("geometry", {"geometry", "related"}),
         ("baselines", {"baselines", "compared", "reduction"}),
     ],
 )

@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from m2kt.cal import CALConfig, ConceptAlignmentLayer, Share, attached
+from m2kt.blend import Share
+from m2kt.cal import CALConfig, ConceptAlignmentLayer, attached
 from m2kt.errors import CompatibilityError
 from m2kt.tensors import digest_state
 from tests.lessons import SMALL_CAL, model

@@ -46,6 +46,16 @@ def test_words_may_be_states(written):
     assert domain.levels == (1, 2)
 
 
+def test_a_file_may_say_that_its_facts_relate_concepts(written):
+    sums = 'table = ["012", "120", "201"]'
+    text = f'name = "sums"\nsymbols = "012"\nrelational = true\n[[operations]]\nsign = "+"\n{sums}'
+    domain = read(written(text))
+    assert domain.relational
+    assert [spec.id for spec in domain.concepts] == ["sums/0", "sums/1", "sums/2", "sums/+"]
+    with pytest.raises(RequestError, match="`relational` true or false"):
+        read(written(text.replace("true", '"yes"')))
+
+
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [

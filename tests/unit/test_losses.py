@@ -3,7 +3,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from m2kt.cal import CALConfig, ConceptAlignmentLayer, Share
+from m2kt.blend import Share
+from m2kt.cal import CALConfig, ConceptAlignmentLayer
 from m2kt.losses import (
     LossParts,
     LossWeights,
@@ -93,7 +94,7 @@ def test_the_gradient_of_safety_in_theta_is_that_of_finite_differences(kind):
 def test_the_papers_form_of_safety_would_have_no_gradient_in_theta():
     # Eq. 17 penalises c_k, which the student receives and cannot change.
     layer = projecting("mlp")
-    penalty = safety_loss(layer.means_0, rows(2, 6, 3).double(), margin=0.1, sharpness=10.0)
+    penalty = safety_loss(layer.phi.means_0, rows(2, 6, 3).double(), margin=0.1, sharpness=10.0)
     assert not penalty.requires_grad
 
 

@@ -20,5 +20,5 @@ def test_an_audit_finds_concepts_that_are_not_finite():
     brief = replace(FAST, readout_steps=1, steps=1)
     candidate = align(pupil(), lesson(), multiplication(), brief, silent)
     assert audit(pupil(), candidate, VerifyRules()) == ()
-    candidate.cal.phi[0][0].weight.data[0, 0] = float("nan")
+    candidate.cal.phi.maps[0][0].weight.data[0, 0] = float("nan")
     assert "finite" in audit(pupil(), candidate, VerifyRules())[0]

@@ -1,0 +1,135 @@
+"""Asking a teacher: traces that it writes itself, and which questions it takes to get them.
+
+Owns: `teacher_traces`, `ask`. Does not own: which facts traces may recall (extract).
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from m2kt.domain import Grammar, Trace
+from m2kt.errors import CompatibilityError, PacketError
+from m2kt.language_model import LanguageModel
+
+ROUNDS = 20
+"""Times that a teacher is asked at most for traces of one kind."""
+
+
+def teacher_traces(
+    teacher: LanguageModel,
+    grammar: Grammar,
+    shown: Sequence[str],
+    *,
+    per_level: int,
+    rng: random.Random,
+) -> tuple[tuple[Trace, ...], int]:
+    """Traces that the teacher generates, and how many questions it was asked for them.
+
+    Only traces whose every step recalls one of the facts `shown` are kept. What the teacher
+    says is kept as it is, right or wrong: nothing here knows the facts.
+
+    Args:
+        teacher: Who is asked.
+        grammar: Poses the questions and reads the answers.
+        shown: Ids of facts.
+        per_level: Traces of each level above the first.
+        rng: Draws questions.
+
+    Raises:
+        CompatibilityError: none of the answers is a trace of the grammar.
+    """
+    interview = _Interview(teacher, grammar, frozenset(shown), per_level, rng)
+    kept = interview.facts(shown)
+    for level in grammar.levels[1:]:
+        kept += interview.problems(level)
+    kept += interview.missing(kept)
+    if not kept:
+        raise CompatibilityError(
+            f"expected traces of {grammar.name}, found none that its grammar can read among"
+            f" {interview.asked} answers of {teacher.name}; is this the right teacher for the"
+            " domain?"
+        )
+    return tuple(kept), interview.asked
+
+
+@dataclass(slots=True, eq=False)
+class _Interview:
+    """Questions to a teacher that recall none but the facts `shown`.
+
+    Attributes:
+        asked: How many there were.
+    """
+
+    teacher: LanguageModel
+    grammar: Grammar
+    shown: frozenset[str]
+    per_level: int
+    rng: random.Random
+    asked: int = 0
+
+    def facts(self, names: Sequence[str]) -> list[Trace]:
+        """One for each fact, as far as there is a question that asks for it alone."""
+        first = self.grammar.levels[0]
+        single = [self.grammar.restrict(frozenset({one})) for one in names]
+        return self._ask([its.question(self.rng, first).text for its in single], first)
+
+    def problems(self, level: int) -> list[Trace]:
+        """As many as are wanted of a level, if they can be had."""
+        wanted, found = self.per_level, dict[str, Trace]()
+        for _ in range(ROUNDS):
+            for trace in self._ask_some(level):
+                found.setdefault(trace.question, trace)
+            if len(found) >= wanted:
+                break
+        return list(found.values())[:wanted]
+
+    def missing(self, kept: Sequence[Trace]) -> list[Trace]:
+        """Such as recall what `kept` does not: what no question asks for alone.
+
+        The easiest levels come first, and not the hardest, where a teacher slips most.
+        """
+        left, found = set(self.shown).difference(*map(self._recalled, kept)), list[Trace]()
+        for level in self.grammar.levels[1:-1]:
+            for _ in range(ROUNDS):
+                for trace in self._ask_some(level) if left else ():
+                    if left & self._recalled(trace):
+                        found.append(trace)
+                        left -= self._recalled(trace)
+        return found
+
+    def _ask_some(self, level: int) -> list[Trace]:
+        narrowed, count = self.grammar.restrict(self.shown), 2 * self.per_level
+        return self._ask([narrowed.question(self.rng, level).text for _ in range(count)], level)
+
+    def _ask(self, questions: Sequence[str], level: int) -> list[Trace]:
+        self.asked += len(questions)
+        return ask(self.teacher, self.grammar, questions, level=level, shown=self.shown)
+
+    def _recalled(self, trace: Trace) -> set[str]:
+        return {self.grammar.recalled(step) for step in trace.steps}
+
+
+def ask(
+    teacher: LanguageModel,
+    grammar: Grammar,
+    questions: Sequence[str],
+    *,
+    level: int,
+    shown: frozenset[str],
+) -> list[Trace]:
+    """Traces that the teacher writes under `questions`, if they recall none but `shown`."""
+    said = teacher.complete(
+        [question + "\n" for question in questions],
+        max_new_tokens=grammar.completion_characters(level),
+    )
+    traces = []
+    for question, text in zip(questions, said, strict=True):
+        body, mark, answer = text.partition("#")
+        ending = answer.split("\n", 1)[0]
+        try:
+            trace = grammar.parse(f"{question}\n{body}{mark}{ending}\n")
+        except PacketError:
+            continue
+        if all(grammar.recalled(step) in shown for step in trace.steps):
+            traces.append(trace)
+    return traces

@@ -1,0 +1,145 @@
+r"""What comes out when an operator relates two elements, told by how concepts lie to one another.
+
+.. math:: y = J (L u_{left} \odot R u_{right} \odot G u_{operator}),\quad
+    p_k = \mathrm{softmax}_k (y \cdot u_k / \sqrt{W})
+
+u_k are codes of the concepts: one linear map of the teacher's c_k. The same few sums teach
+nothing when c_k are shuffled: the facts are in the geometry. Source: `SCIENCE.md` section 3.
+
+Owns: `Relation`. Does not own: where its operands are found (address), how it is learnt (align).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import final
+
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from m2kt.address import Address
+from m2kt.blend import Blend, Share
+from m2kt.tensors import ConceptMeans
+
+FLOOR = 1e-6
+"""Added to a share before something is divided by it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Role:
+    """What a concept may be in a fact of a relational domain: an operand, or the operator.
+
+    Attributes:
+        members: Which concepts may be it, Int [M].
+        keys: The student's mean normalised state where each of them is it, Float [M, H].
+    """
+
+    members: Int[Tensor, "M"]
+    keys: Float[Tensor, "M H"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Roles:
+    """Where a student finds what a fact relates.
+
+    Attributes:
+        elements: Which concepts may come out, Int [E].
+        left: The left operand.
+        operator: The operator.
+        right: The right operand.
+    """
+
+    elements: Int[Tensor, "E"]
+    left: Role
+    operator: Role
+    right: Role
+
+
+@final
+class Relation(nn.Module):
+    """A gated bilinear map among the codes of K concepts.
+
+    Attributes:
+        elements: Which concepts may come out, Int [E].
+        codes: u_k, of all concepts.
+        left: Where a state finds the left operand, among the concepts that may be one.
+        operator: The same of the operator.
+        right: The same of the right operand.
+    """
+
+    elements: Int[Tensor, "E"]
+
+    def __init__(
+        self, roles: Roles, shares: Sequence[Share], *, rank: int, width: int, inner: int
+    ) -> None:
+        """Makes an untrained one.
+
+        Args:
+            roles: Which concept may be what.
+            shares: What each packet gives.
+            rank: Width of queries and keys.
+            width: W, of codes.
+            inner: Width at which the three are multiplied.
+        """
+        super().__init__()
+        self.register_buffer("elements", roles.elements)
+        self.left, self.operator, self.right = (
+            Address(role.keys, rank=rank, members=role.members)
+            for role in (roles.left, roles.operator, roles.right)
+        )
+        centred = [replace(share, means=_centred(share.means)) for share in shares]
+        self.codes = Blend(centred, lambda its: nn.Linear(its, width, bias=False))
+        self.from_left = nn.Linear(width, inner, bias=False)
+        self.from_operator = nn.Linear(width, inner)
+        self.from_right = nn.Linear(width, inner, bias=False)
+        self.out = nn.Linear(inner, width, bias=False)
+
+    def map_parameters(self) -> list[nn.Parameter]:
+        """What says which element comes out, and nothing of where operands are found."""
+        maps = (self.codes, self.from_left, self.from_operator, self.from_right, self.out)
+        return [parameter for its in maps for parameter in its.parameters()]
+
+    def forward(self, states: Float[Tensor, "*B H"]) -> Float[Tensor, "*B K"]:
+        """Attention over concepts at each state: on what comes out, if anything is due there."""
+        codes = self.codes()
+        left = self.left(states)
+        due = left.sum(dim=-1, keepdim=True)
+        found = self._logits(
+            codes,
+            left / (due + FLOOR) @ self.from_left(codes)[self.left.members],
+            self.operator.certain(states) @ self.from_operator(codes)[self.operator.members],
+            self.right.certain(states) @ self.from_right(codes)[self.right.members],
+        )
+        nothing = found.new_zeros(*states.shape[:-1], len(codes))
+        return nothing.index_copy(-1, self.elements, due * found.softmax(dim=-1))
+
+    def outcomes(self, facts: Int[Tensor, "N 3"]) -> Float[Tensor, "N E"]:
+        """Logits over elements of what comes out.
+
+        Args:
+            facts: Which concepts are left operand, operator and right operand.
+        """
+        codes = self.codes()
+        left, operator, right = facts.T
+        return self._logits(
+            codes,
+            self.from_left(codes)[left],
+            self.from_operator(codes)[operator],
+            self.from_right(codes)[right],
+        )
+
+    def _logits(
+        self,
+        codes: Float[Tensor, "K W"],
+        left: Float[Tensor, "*B I"],
+        operator: Float[Tensor, "*B I"],
+        right: Float[Tensor, "*B I"],
+    ) -> Float[Tensor, "*B E"]:
+        joined: Tensor = self.out(left * operator * right)
+        return joined @ codes[self.elements].T / math.sqrt(codes.shape[1])
+
+
+def _centred(means: ConceptMeans) -> ConceptMeans:
+    """Concepts without what all of them have in common, on one scale."""
+    middle = means.mean(dim=0)
+    return (means - middle) / (means - middle).std()
