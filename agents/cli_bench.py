@@ -30,6 +30,7 @@ from m2kt.errors import RequestError
 from . import console
 
 CELLS: Final = Path("bench/cells")
+CURVES: Final = {"reveal": "share of the facts shown", "geometry": "the same of relations"}
 
 app = typer.Typer(no_args_is_help=True, help="Benchmarks, each with its record as JSON.")
 
@@ -83,7 +84,10 @@ def transfer(
         list[str] | None, typer.Option(help="Instead of all; again for more.")
     ] = None,
     part: Annotated[
-        list[str] | None, typer.Option(help="table, controls, reveal, baselines")
+        list[str] | None, typer.Option(help="table, controls, reveal, geometry, baselines")
+    ] = None,
+    share: Annotated[
+        list[float] | None, typer.Option(help="Of facts shown, of reveal and geometry.")
     ] = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="Their number.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
@@ -102,6 +106,8 @@ def transfer(
         threads=threads,
         domains=tuple(domain or usual.domains),
         parts=tuple(part or usual.parts),
+        reveal=tuple(share or usual.reveal),
+        geometry=tuple(share or usual.geometry),
         seeds=tuple(range(seeds)) if seeds else usual.seeds,
     )
     shown = html if out is None else _page_file(out, html)
@@ -211,6 +217,18 @@ def show_transfer(record: Mapping[str, Any]) -> None:
         for name, its in record["controls"].items():
             shown.add_row(name, f"{its['accuracy']:.3f}")
         console.out.print(shown)
+    for key, what in CURVES.items():
+        if key in record:
+            _show_curves(record[key], what)
+
+
+def _show_curves(curves: Mapping[str, Any], what: str) -> None:
+    """Right answers by share of the facts shown."""
+    ways = list(next(iter(curves.values())))
+    shown = console.table("", what, *(f"#{way}" for way in ways))
+    for share, its in curves.items():
+        shown.add_row(share, *(f"{its[way]['accuracy']:.3f}" for way in ways))
+    console.out.print(shown)
 
 
 def _when_and_how() -> dict[str, str]:

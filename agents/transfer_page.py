@@ -129,9 +129,11 @@ def _reveal(record: Record) -> str:
 
 
 def _geometry(record: Record) -> str:
+    its = record.get("related")
+    who = f" ({escape(its['domain'])}, learnt by {escape(its['student'])})" if its else ""
     note = (
-        "<p>Here the packet's concepts are no facts: only the places of things in the teacher's"
-        " representation. What no trace shows has to be worked out from these.</p>"
+        f"<p>Here{who} the packet's concepts are no facts: only the places of things in the"
+        " teacher's representation. What no trace shows has to be worked out from these.</p>"
     )
     return section("What geometry carries", note, *_curves(record["geometry"], "geometry"))
 

@@ -8,7 +8,8 @@ from typing import Any
 from m2kt.bench.cells import Cell
 from m2kt.bench.transfer import QUICK, TransferConfig, cells_of, record_of
 
-CONFIG = replace(QUICK, seeds=(0, 1), examples=(10, 1_000))
+PARTS = ("table", "controls", "reveal", "baselines")
+CONFIG = replace(QUICK, parts=PARTS, seeds=(0, 1), examples=(10, 1_000))
 MEANS = {"teacher": 1.0, "zero_shot": 0.1, "four_shot": 0.2, "shuffled_c": 0.4}
 
 

@@ -104,6 +104,7 @@ def test_the_page_of_a_comparison_goes_where_it_is_told_or_beside_its_record(mon
     words = f"m2kt bench transfer --quick --cells {cells}"
     assert typed(monkeypatch, words, f"--html {told}") == 0
     assert "relation.chain" in Page(told.read_text()).text
+    assert "(arith.mod97, learnt by smollm2-135m)" in Page(told.read_text()).text
     assert sorted(path.suffix for path in tmp_path.iterdir()) == ["", ".html"]
     file = tmp_path / "beside.json"
     file.write_text(json.dumps(record))
