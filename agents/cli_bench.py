@@ -32,6 +32,15 @@ from . import console
 CELLS: Final = Path("bench/cells")
 CURVES: Final = {"reveal": "share of the facts shown", "geometry": "the same of relations"}
 
+Parts = Annotated[
+    list[str] | None,
+    typer.Option(help="table, controls, reveal, geometry, ablations, baselines; again for more."),
+]
+Shares = Annotated[
+    list[float] | None,
+    typer.Option(help="Of the facts shown, in reveal and geometry; again for more."),
+]
+
 app = typer.Typer(no_args_is_help=True, help="Benchmarks, each with its record as JSON.")
 
 
@@ -83,12 +92,8 @@ def transfer(
     domain: Annotated[
         list[str] | None, typer.Option(help="Instead of all; again for more.")
     ] = None,
-    part: Annotated[
-        list[str] | None, typer.Option(help="table, controls, reveal, geometry, baselines")
-    ] = None,
-    share: Annotated[
-        list[float] | None, typer.Option(help="Of facts shown, of reveal and geometry.")
-    ] = None,
+    part: Parts = None,
+    share: Shares = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="Their number.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
     threads: Annotated[int, typer.Option(min=1, help="Of each process.")] = 1,

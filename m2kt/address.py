@@ -63,6 +63,6 @@ class Address(nn.Module):
         """The attention; what is missing to 1 went to the null slot."""
         return self.scores(self.cosines(states)).softmax(dim=-1)[..., :-1]
 
-    def certain(self, states: Float[Tensor, "*B H"]) -> Float[Tensor, "*B K"]:
-        """The attention as if there were no null slot."""
-        return (self.cosines(states) * self.sharpness).softmax(dim=-1)
+    def best(self, states: Float[Tensor, "*B H"]) -> Int[Tensor, "*B"]:
+        """The one of `members` that fits each state best, whatever the null slot says."""
+        return self.members[self.cosines(states).argmax(dim=-1)]

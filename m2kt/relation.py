@@ -14,15 +14,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import final
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from m2kt.address import Address
 from m2kt.blend import Blend, Share
 from m2kt.tensors import ConceptMeans
-
-FLOOR = 1e-6
-"""Added to a share before something is divided by it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,43 +98,32 @@ class Relation(nn.Module):
         return [parameter for its in maps for parameter in its.parameters()]
 
     def forward(self, states: Float[Tensor, "*B H"]) -> Float[Tensor, "*B K"]:
-        """Attention over concepts at each state: on what comes out, if anything is due there."""
-        codes = self.codes()
-        left = self.left(states)
-        due = left.sum(dim=-1, keepdim=True)
-        found = self._logits(
-            codes,
-            left / (due + FLOOR) @ self.from_left(codes)[self.left.members],
-            self.operator.certain(states) @ self.from_operator(codes)[self.operator.members],
-            self.right.certain(states) @ self.from_right(codes)[self.right.members],
-        )
-        nothing = found.new_zeros(*states.shape[:-1], len(codes))
-        return nothing.index_copy(-1, self.elements, due * found.softmax(dim=-1))
+        """Attention over concepts at each state: on what comes out, if anything is due there.
 
-    def outcomes(self, facts: Int[Tensor, "N 3"]) -> Float[Tensor, "N E"]:
+        Each operand is the one concept that fits best: a mixture of several would relate to
+        something that is none of them. Something is due if either operand is found.
+        """
+        facts = [its.best(states) for its in (self.left, self.operator, self.right)]
+        found = self.outcomes(torch.stack(facts, dim=-1)).softmax(dim=-1)
+        due = torch.maximum(self.left(states).sum(dim=-1), self.right(states).sum(dim=-1))
+        nothing = found.new_zeros(*states.shape[:-1], self.codes.count)
+        return nothing.index_copy(-1, self.elements, due[..., None] * found)
+
+    def outcomes(self, facts: Int[Tensor, "*B 3"]) -> Float[Tensor, "*B E"]:
         """Logits over elements of what comes out.
 
         Args:
             facts: Which concepts are left operand, operator and right operand.
         """
         codes = self.codes()
-        left, operator, right = facts.T
-        return self._logits(
-            codes,
-            self.from_left(codes)[left],
-            self.from_operator(codes)[operator],
-            self.from_right(codes)[right],
+        left, operator, right = facts.unbind(dim=-1)
+        joined: Tensor = self.out(
+            self.from_left(codes)[left]
+            * self.from_operator(codes)[operator]
+            * self.from_right(codes)[right]
         )
-
-    def _logits(
-        self,
-        codes: Float[Tensor, "K W"],
-        left: Float[Tensor, "*B I"],
-        operator: Float[Tensor, "*B I"],
-        right: Float[Tensor, "*B I"],
-    ) -> Float[Tensor, "*B E"]:
-        joined: Tensor = self.out(left * operator * right)
-        return joined @ codes[self.elements].T / math.sqrt(codes.shape[1])
+        found: Tensor = joined @ codes[self.elements].T / math.sqrt(codes.shape[1])
+        return found
 
 
 def _centred(means: ConceptMeans) -> ConceptMeans:

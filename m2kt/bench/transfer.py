@@ -4,12 +4,13 @@
     controls    a packet with what it is said to carry taken out of it, a fifth of the facts shown
     reveal      the same by the share of the facts that traces show
     geometry    the same where concepts are no facts: what no trace shows has to be worked out
+    ablations   a fifth of the facts shown, with a part of the learning left out
     baselines   other ways on the first domain, by the number of examples
     reduction   1 - ours / theirs in examples, tokens and bytes, theirs being the least that
                 matched our accuracy; if nothing did, the most that was tried, as a lower bound
 
 A comparison may be of some of these parts only: `table`, `controls`, `reveal`,
-`geometry`, `baselines`.
+`geometry`, `ablations`, `baselines`.
 
 Every figure is a mean over levels, then over seeds. Intervals hold 95 % of a bootstrap that
 draws seeds, and problems within each.
@@ -24,6 +25,7 @@ from statistics import fmean
 from typing import Any, Final, final
 
 from m2kt.align import AlignConfig
+from m2kt.bench.ablations import ABLATIONS
 from m2kt.bench.baselines import TextConfig
 from m2kt.bench.cells import PROMPTED, TEACHER, Cell
 from m2kt.bench.controls import CONTROLS
@@ -41,7 +43,8 @@ CURVES: Final = ("with_c", "without_c", "shuffled_c", "random_c")
 FEW: Final = 0.2
 """Share of the facts that traces show when it is asked what C carries."""
 DISTILLED: Final = "distillation"
-PARTS: Final = ("table", "controls", "reveal", "geometry", "baselines")
+OTHERS: Final = (DISTILLED, "sequences", "packet_text")
+PARTS: Final = ("table", "controls", "reveal", "geometry", "ablations", "baselines")
 RELATED: Final = "arith.mod97"
 """Domain whose concepts are numbers and operators, and no facts."""
 FLOAT_BYTES: Final = 4
@@ -105,6 +108,7 @@ class TransferConfig:
 
 
 QUICK: Final = TransferConfig(
+    parts=tuple(part for part in PARTS if part != "ablations"),
     domains=("arith.mod7", "relation.chain"),
     compared="relation.chain",
     seeds=(0,),
@@ -144,6 +148,7 @@ def cells_of(config: TransferConfig) -> list[Cell]:
         ],
         "reveal": _curve_cells(config, config.curved, config.reveal),
         "geometry": _curve_cells(_related(config), RELATED, config.geometry),
+        "ablations": [cell for its in _ablated(config).values() for cell in its],
         "baselines": [
             *_seeds(config, [_cell(config, config.compared, OURS, reveal=FEW)]),
             *(
@@ -176,6 +181,15 @@ def _curve_cells(config: TransferConfig, domain: str, shares: Sequence[float]) -
     return _seeds(config, cells)
 
 
+def _ablated(config: TransferConfig) -> dict[str, list[Cell]]:
+    """By name of an ablation, a cell for each seed."""
+    return {
+        name: _seeds(config, [_cell(changed, config.curved, OURS, reveal=FEW)])
+        for name, change in ABLATIONS.items()
+        for changed in [replace(config, align=change(config.align))]
+    }
+
+
 def _related(config: TransferConfig) -> TransferConfig:
     """The same of those who learn relations."""
     return replace(config, student=config.related)
@@ -202,12 +216,16 @@ def record_of(config: TransferConfig, results: Results) -> dict[str, Any]:
             "related": {"domain": RELATED, "student": config.related},
             "geometry": _curves(_related(config), RELATED, config.geometry, results),
         },
-        "baselines": lambda: {
-            "baselines": {
-                way: _baseline(config, way, results)
-                for way in (DISTILLED, "sequences", "packet_text")
+        "ablations": lambda: {
+            "curved": config.curved,
+            "ablations": {
+                name: summary([results[cell] for cell in its])
+                for name, its in _ablated(config).items()
             },
+        },
+        "baselines": lambda: {
             "compared": config.compared,
+            "baselines": {way: _baseline(config, way, results) for way in OTHERS},
             "reduction": _reduction(config, results),
         },
     }

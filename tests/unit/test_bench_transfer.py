@@ -114,6 +114,7 @@ def test_the_quick_comparison_has_all_controls_on_two_domains():
         ("controls", {"controls"}),
         ("reveal", {"reveal", "curved"}),
         ("geometry", {"geometry", "related"}),
+        ("ablations", {"ablations", "curved"}),
         ("baselines", {"baselines", "compared", "reduction"}),
     ],
 )

@@ -39,7 +39,8 @@ def test_a_state_attends_to_what_comes_out_of_the_operands_it_points_at():
 def test_nothing_is_attended_to_where_no_operand_is_found():
     its = relation()
     with torch.no_grad():
-        its.left.null.fill_(1e3)
+        for address in (its.left, its.right):
+            address.null.fill_(1e3)
         assert float(its(KEYS[7]).sum()) < 1e-3
 
 

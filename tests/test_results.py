@@ -1,0 +1,53 @@
+"""README says what the committed records say."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from m2kt.bench.transfer import FORMAT
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "m2kt" / "bench" / "results"
+README = (ROOT / "README.md").read_text()
+RECORDS = sorted(RESULTS.glob("*.json"))
+
+
+def record(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text())
+    return found
+
+
+@pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.stem)
+def test_a_record_is_one_of_ours_and_says_how_it_was_made(path):
+    its = json.loads(path.read_text())
+    assert its["format"] == FORMAT
+    assert its["command"].startswith("m2kt bench transfer")
+    assert "/" not in its["command"], "a path of the machine that it was made on"
+    assert path.name in (RESULTS / "README.md").read_text()
+
+
+def test_the_main_table_of_the_readme_is_that_of_its_record():
+    its = record("six-domains")
+    rows = [
+        f"| `{name}` | {row['teacher']:.3f} | {row['before']:.3f} | {row['after']:.3f} |"
+        f" {row['interval'][0]:.3f} to {row['interval'][1]:.3f} | {row['retention']:.3f} |"
+        for name, row in its["domains"].items()
+    ]
+    assert [row for row in rows if row not in README] == []
+    mean = sum(row["retention"] for row in its["domains"].values()) / len(its["domains"])
+    assert f"| mean | | | | | {mean:.3f} |" in README
+    assert f"seeds: {len(its['seeds'])}" in README
+
+
+def test_the_table_of_geometry_in_the_readme_is_that_of_its_record():
+    its = record("geometry")["geometry"]
+    ways = ("with_c", "without_c", "shuffled_c", "random_c")
+    rows = [
+        f"| {float(share):.0%} | "
+        + " | ".join(f"{row[way]['accuracy']:.3f}" for way in ways)
+        + " |"
+        for share, row in its.items()
+    ]
+    assert [row for row in rows if row not in README] == []
