@@ -62,7 +62,8 @@ class AlignConfig:
         weights: alpha, beta, gamma, lambda.
         contexts: Places at which a concept is practised in phase A; in a relational domain
             four times as many, in each of its roles.
-        readout_steps: Steps of phase A; up to ten times as many, until what was shown is read.
+        readout_steps: Steps of phase A; in a relational domain, where every symbol has to be read,
+            up to ten times as many until it is.
         readout_batch: Places in a batch of phase A.
         relation: How the relation of a relational domain is learnt.
         steps: Steps of phase B at most.
@@ -187,7 +188,8 @@ class _Alignment:
         shown, wanted = self.reading.places()
         generator = torch.Generator().manual_seed(self.config.seed)
         recent, steps = deque[float](maxlen=RECENT), self.config.readout_steps
-        for step in range(MOST_ROUNDS * steps):
+        rounds = MOST_ROUNDS if self.book.grammar.relational else 1
+        for step in range(rounds * steps):
             if step and step % steps == 0 and fmean(recent) >= READ:
                 break
             drawn = torch.randint(len(shown), (self.config.readout_batch,), generator=generator)

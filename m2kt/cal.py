@@ -88,6 +88,9 @@ def _draw(module: nn.Module, generator: torch.Generator) -> None:
             bound = 1 / math.sqrt(layer.in_features)
             for parameter in layer.parameters():
                 nn.init.uniform_(parameter, -bound, bound, generator=generator)
+    for its in module.modules():
+        if isinstance(its, Address):
+            its.key.weight.data.copy_(its.query.weight.data)
 
 
 @final
@@ -122,9 +125,10 @@ class ConceptAlignmentLayer(nn.Module):
             replace(share, means=F.rms_norm(share.means.float(), share.means.shape[1:]))
             for share in shares
         ]
+        width = (keys.left.keys if isinstance(keys, Roles) else keys).shape[1]
+        self.phi = Blend(normed, partial(_phi, config.projection, config.projection_width, width))
         self.find: Address | Relation
         if isinstance(keys, Roles):
-            width = keys.left.keys.shape[1]
             self.find = Relation(
                 keys,
                 normed,
@@ -133,9 +137,7 @@ class ConceptAlignmentLayer(nn.Module):
                 inner=config.relation_inner,
             )
         else:
-            width = keys.shape[1]
             self.find = Address(keys, rank=config.key_rank)
-        self.phi = Blend(normed, partial(_phi, config.projection, config.projection_width, width))
         self.gate = nn.Parameter(torch.tensor(1.0))
         _draw(self, torch.Generator().manual_seed(seed))
         self.adapters: dict[str, Tensor] = {}

@@ -6,11 +6,12 @@
     geometry    the same where concepts are no facts: what no trace shows has to be worked out
     ablations   a fifth of the facts shown, with a part of the learning left out
     baselines   other ways on the first domain, by the number of examples
+    ingest      how much faster a lesson is learnt than by others to the same accuracy (ingest)
     reduction   1 - ours / theirs in examples, tokens and bytes, theirs being the least that
                 matched our accuracy; if nothing did, the most that was tried, as a lower bound
 
 A comparison may be of some of these parts only: `table`, `controls`, `reveal`,
-`geometry`, `ablations`, `baselines`.
+`geometry`, `ablations`, `baselines`, `ingest`.
 
 Every figure is a mean over levels, then over seeds. Intervals hold 95 % of a bootstrap that
 draws seeds, and problems within each.
@@ -29,6 +30,7 @@ from m2kt.bench.ablations import ABLATIONS
 from m2kt.bench.baselines import TextConfig
 from m2kt.bench.cells import PROMPTED, TEACHER, Cell
 from m2kt.bench.controls import CONTROLS
+from m2kt.bench.ingest import IngestConfig, measure_ingest
 from m2kt.bench.machine import describe
 from m2kt.bench.matrix import run_all
 from m2kt.bench.spread import summary
@@ -44,12 +46,16 @@ FEW: Final = 0.2
 """Share of the facts that traces show when it is asked what C carries."""
 DISTILLED: Final = "distillation"
 OTHERS: Final = (DISTILLED, "sequences", "packet_text")
-PARTS: Final = ("table", "controls", "reveal", "geometry", "ablations", "baselines")
+PARTS: Final = ("table", "controls", "reveal", "geometry", "ablations", "baselines", "ingest")
 RELATED: Final = "arith.mod97"
 """Domain whose concepts are numbers and operators, and no facts."""
 FLOAT_BYTES: Final = 4
 
 Results = Mapping[Cell, Mapping[str, Any]]
+
+
+def _brief() -> IngestConfig:
+    return IngestConfig(align=AlignConfig(steps=200))
 
 
 @final
@@ -76,6 +82,7 @@ class TransferConfig:
         workers: Processes side by side.
         threads: Of torch, in each.
         align: How lessons are learnt.
+        ingest: How fast; the student and all threads are those of the comparison.
     """
 
     student: str = "symbols-student"
@@ -95,6 +102,7 @@ class TransferConfig:
     workers: int = 2
     threads: int = 1
     align: AlignConfig = field(default_factory=AlignConfig)
+    ingest: IngestConfig = field(default_factory=_brief)
 
     def __post_init__(self) -> None:
         if not self.domains or not self.seeds or set(self.domains) - set(SUBJECTS):
@@ -129,7 +137,12 @@ def measure_transfer(config: TransferConfig, folder: Path, report: Report) -> di
     results = run_all(
         cells_of(config), folder, workers=config.workers, threads=config.threads, report=report
     )
-    return record_of(config, results)
+    record = record_of(config, results)
+    if "ingest" in config.parts:
+        threads = config.workers * config.threads
+        how = replace(config.ingest, student=config.student, threads=threads)
+        record["ingest"] = measure_ingest(how, report)["ingest"]
+    return record
 
 
 def cells_of(config: TransferConfig) -> list[Cell]:
@@ -159,7 +172,7 @@ def cells_of(config: TransferConfig) -> list[Cell]:
             _cell(config, config.compared, "packet_text"),
         ],
     }
-    return [cell for part in PARTS if part in config.parts for cell in cells[part]]
+    return [cell for part in config.parts for cell in cells.get(part, ())]
 
 
 def _cell(config: TransferConfig, domain: str, way: str, **others: Any) -> Cell:  # noqa: ANN401
@@ -235,7 +248,7 @@ def record_of(config: TransferConfig, results: Results) -> dict[str, Any]:
         "seeds": list(config.seeds),
         "machine": describe(),
     }
-    for part in config.parts:
+    for part in (its for its in made if its in config.parts):
         record |= made[part]()
     return record
 

@@ -62,7 +62,7 @@ def test_a_relational_lesson_is_learnt_from_elements_operators_and_some_facts():
     assert isinstance(found, ScreenedPacket), found
     taught = combine([found], CombineRules())
     config = replace(
-        FAST, relation=RelationPlan(steps=100), steps=80, cal=replace(FAST.cal, relation_rank=7)
+        FAST, relation=RelationPlan(steps=100), steps=120, cal=replace(FAST.cal, relation_rank=7)
     )
     student = Student(PUPIL, model("mod7-flipped"))  # has every fact wrong
     probes = draw_probes(domain, seed=5, per_level=98)

@@ -107,6 +107,6 @@ def test_the_others_begin_with_the_same_concepts_and_without_what_alignment_has_
     ):
         assert name == other
         torch.testing.assert_close(mine, theirs)
-    assert torch.equal(its.phi[0][0].weight, ours.phi[0][0].weight)
-    assert torch.equal(its.query.weight, its.key.weight)
-    assert not torch.equal(its.query.weight, ours.query.weight)
+    assert torch.equal(its.phi.maps[0][0].weight, ours.phi.maps[0][0].weight)
+    assert torch.equal(its.find.query.weight, its.find.key.weight)
+    assert not torch.equal(its.find.query.weight, ours.find.query.weight)

@@ -10,6 +10,7 @@ from m2kt.bench.cells import Cell
 from m2kt.bench.controls import CONTROLS
 from m2kt.bench.transfer import (
     FEW,
+    PARTS,
     QUICK,
     RELATED,
     TransferConfig,
@@ -123,7 +124,7 @@ def test_a_part_alone_needs_no_cell_of_another(part, keys):
     cells = cells_of(config)
     found = record_of(config, {cell: result(cell, means(cell)) for cell in cells})
     assert set(found) == {"format", "student", "seeds", "machine", *keys}
-    assert set(cells) < set(cells_of(CONFIG))
+    assert set(cells) < set(cells_of(replace(CONFIG, parts=PARTS)))
 
 
 def test_a_part_that_there_is_not_is_refused():
@@ -143,6 +144,7 @@ def test_the_whole_comparison_runs(tmp_path, monkeypatch):
     monkeypatch.setattr("m2kt.bench.transfer.CURVES", ("with_c",))
     small = TransferConfig(
         student="symbols-student",
+        parts=("table", "controls", "reveal", "baselines"),
         domains=("arith.mod7",),
         curved="arith.mod7",
         compared="arith.mod7",
@@ -159,3 +161,7 @@ def test_the_whole_comparison_runs(tmp_path, monkeypatch):
     found = measure_transfer(small, tmp_path, silent)
     assert found["domains"]["arith.mod7"]["teacher"] == 1.0
     assert found["baselines"]["distillation"]["accuracy_at"].keys() == {"8"}
+
+
+def test_how_fast_it_is_learnt_is_measured_apart_from_cells():
+    assert cells_of(TransferConfig(parts=("ingest",))) == []
