@@ -36,7 +36,7 @@ from m2kt.meter import DataMeter
 from m2kt.packet import Lesson
 from m2kt.progress import Progress, Report, TransferState
 from m2kt.readout import ReadOut
-from m2kt.relating import RelationPlan, relate
+from m2kt.relating import RelationPlan, relate, require_all
 from m2kt.schedule import Schedule
 from m2kt.student import Candidate, Student
 
@@ -106,7 +106,7 @@ def align(
     """Trains a CAL on `lesson`.
 
     Raises:
-        AlignmentError: a loss is not finite.
+        AlignmentError: a loss is not finite, or the lesson has too little to learn from.
         CompatibilityError: the student's tokenizer or architecture does not fit.
     """
     alignment = _Alignment(student, lesson, grammar, config, report)
@@ -138,6 +138,8 @@ class _Alignment:
         shape = config.cal.above_memory() if grammar.relational else config.cal
         self.book = Workbook(self.model, grammar, lesson, shape)
         self.results = known_results(lesson, grammar)
+        if grammar.relational:
+            require_all(grammar, self.book.index)
         self.drills = drill(
             self.model,
             grammar,

@@ -2,7 +2,7 @@
 
 No part of the student runs here: codes of concepts go in, elements come out.
 
-Owns: `relate`, `fit`, `RelationPlan`. Does not own: the map itself (relation).
+Owns: `relate`, `require_all`, `fit`, `RelationPlan`. Does not own: the map itself (relation).
 """
 
 from collections.abc import Callable, Mapping
@@ -15,6 +15,8 @@ import torch.nn.functional as F  # noqa: N812
 from jaxtyping import Int
 from torch import Tensor
 
+from m2kt.domain import Grammar
+from m2kt.errors import AlignmentError
 from m2kt.lessonplan import Workbook
 from m2kt.relation import Relation
 
@@ -43,6 +45,21 @@ Watch = Callable[[int, float], None]
 """Told of a step and its loss."""
 
 
+def require_all(grammar: Grammar, index: Mapping[str, int]) -> None:
+    """Refuses a lesson in which a concept that facts may need is missing.
+
+    Raises:
+        AlignmentError: one is.
+    """
+    missing = [spec.id for spec in grammar.concepts if spec.id not in index]
+    elements = {grammar.element(symbol) for symbol in grammar.symbols}
+    if elements & set(missing) or elements >= index.keys():
+        raise AlignmentError(
+            f"expected every element of {grammar.name} and an operator, found {len(index)} concepts"
+            f" without {missing[0]!r}; ask the teacher for all of them"
+        )
+
+
 def relate(
     book: Workbook,
     relation: Relation,
@@ -61,6 +78,9 @@ def relate(
 
     Returns:
         The symbol of every fact, as shown or as worked out; and measurements by name.
+
+    Raises:
+        AlignmentError: no fact is shown.
     """
     grammar, numbers = book.grammar, {}
     for fact in grammar.facts:
@@ -70,6 +90,11 @@ def relate(
     names, device = list(numbers), relation.elements.device
     facts = torch.tensor(list(numbers.values()), device=device)
     known = [row for row, name in enumerate(names) if name in shown]
+    if not known:
+        raise AlignmentError(
+            f"expected traces that show some of {len(names)} facts, found none; ask the teacher for"
+            " traces"
+        )
     results = [book.index[grammar.element(shown[names[row]])] for row in known]
     wanted = torch.searchsorted(relation.elements, torch.tensor(results, device=device))
     fit(relation, facts[known], wanted, plan, watch)

@@ -7,7 +7,10 @@ import torch
 
 from m2kt.blend import Share
 from m2kt.cal import CALConfig, ConceptAlignmentLayer
-from m2kt.relating import RelationPlan, fit
+from m2kt.domains.chains import Chains, Operation
+from m2kt.domains.relations import Relations
+from m2kt.errors import AlignmentError
+from m2kt.relating import RelationPlan, fit, require_all
 from m2kt.relation import Relation, Role, Roles
 
 MODULUS, WIDTH = 31, 24
@@ -80,6 +83,18 @@ def test_every_step_is_watched_and_the_facts_shown_are_learnt():
     assert [step for step, _ in heard] == list(range(PLAN.steps))
     assert heard[-1][1] < 0.05 < heard[0][1]
     assert torch.equal(its.outcomes(facts[:90]).argmax(dim=-1), wanted[:90])
+
+
+@pytest.mark.parametrize(
+    ("left_out", "told"), [("sums/2", "without 'sums/2'"), ("sums/+", r"without 'sums/\+'")]
+)
+def test_a_lesson_without_a_concept_that_facts_need_is_refused(left_out, told):
+    table = {(str(a), str(b)): str((a + b) % 3) for a in range(3) for b in range(3)}
+    domain = Relations(Chains("sums", "012", [Operation("+", "", tuple("012"), table)]))
+    names = [spec.id for spec in domain.concepts]
+    require_all(domain, {name: number for number, name in enumerate(names)})
+    with pytest.raises(AlignmentError, match=told):
+        require_all(domain, {name: 0 for name in names if name != left_out})
 
 
 def test_the_memory_of_a_relation_is_made_again_from_its_tensors():
