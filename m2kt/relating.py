@@ -82,11 +82,7 @@ def relate(
     Raises:
         AlignmentError: no fact is shown.
     """
-    grammar, numbers = book.grammar, {}
-    for fact in grammar.facts:
-        its = grammar.parts(fact)
-        if book.index.keys() >= {its.left, its.operator, its.right}:
-            numbers[fact] = [book.index[name] for name in (its.left, its.operator, its.right)]
+    grammar, numbers = book.grammar, _numbers(book)
     names, device = list(numbers), relation.elements.device
     facts = torch.tensor(list(numbers.values()), device=device)
     known = [row for row, name in enumerate(names) if name in shown]
@@ -106,6 +102,17 @@ def relate(
         "facts_read": float(len(names)),
     }
     return dict(zip(names, found, strict=True)) | dict(shown), figures
+
+
+def _numbers(book: Workbook) -> dict[str, list[int]]:
+    """Of every fact whose concepts are taught, the numbers of what it relates."""
+    found = {}
+    for fact in book.grammar.facts:
+        its = book.grammar.parts(fact)
+        names = (its.left, its.operator, its.right)
+        if book.index.keys() >= set(names):
+            found[fact] = [book.index[name] for name in names]
+    return found
 
 
 def fit(
