@@ -88,8 +88,7 @@ def relate(
     known = [row for row, name in enumerate(names) if name in shown]
     if not known:
         raise AlignmentError(
-            f"expected traces that show some of {len(names)} facts, found none; ask the teacher for"
-            " traces"
+            "expected traces that show facts, found none; ask the teacher for some"
         )
     results = [book.index[grammar.element(shown[names[row]])] for row in known]
     wanted = torch.searchsorted(relation.elements, torch.tensor(results, device=device))
