@@ -61,11 +61,7 @@ def require_all(grammar: Grammar, index: Mapping[str, int]) -> None:
 
 
 def relate(
-    book: Workbook,
-    relation: Relation,
-    shown: Mapping[str, str],
-    plan: RelationPlan,
-    watch: Watch,
+    book: Workbook, relation: Relation, shown: Mapping[str, str], plan: RelationPlan, watch: Watch
 ) -> tuple[dict[str, str], dict[str, float]]:
     """Learns the relation from the facts `shown`, then works every fact out.
 
