@@ -82,6 +82,7 @@ class TransferConfig:
         workers: Processes side by side.
         threads: Of torch, in each.
         align: How lessons are learnt.
+        relating: The same of relations.
         ingest: How fast; the student and all threads are those of the comparison.
     """
 
@@ -102,6 +103,7 @@ class TransferConfig:
     workers: int = 2
     threads: int = 1
     align: AlignConfig = field(default_factory=AlignConfig)
+    relating: AlignConfig = field(default_factory=AlignConfig)
     ingest: IngestConfig = field(default_factory=_brief)
 
     def __post_init__(self) -> None:
@@ -122,6 +124,7 @@ QUICK: Final = TransferConfig(
     seeds=(0,),
     reveal=(0.2, 1.0),
     geometry=(0.05,),
+    relating=AlignConfig(steps=200),
     examples=(300, 3_000),
     per_level=60,
 )
@@ -205,7 +208,7 @@ def _ablated(config: TransferConfig) -> dict[str, list[Cell]]:
 
 def _related(config: TransferConfig) -> TransferConfig:
     """The same of those who learn relations."""
-    return replace(config, student=config.related)
+    return replace(config, student=config.related, align=config.relating)
 
 
 def _seeds(config: TransferConfig, cells: Iterable[Cell]) -> list[Cell]:
