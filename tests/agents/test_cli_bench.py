@@ -14,6 +14,8 @@ from tests.pages import Page
 
 CONTENDERS = {"alignment", "bare_loop", "peft_trainer", "peft_lora"}
 
+CELLS_ONLY = " ".join(f"--part {part}" for part in QUICK.parts if part != "ingest")
+
 
 def row(**figures) -> dict:
     usual = {"tokens_per_s": 2000.0, "mfu": 0.125, "peak_rss_mib": 500.0, "trainable": 1234}
@@ -68,7 +70,7 @@ def test_transfer_makes_its_record_of_cells_that_stand(monkeypatch, capsys, tmp_
         )
     file = tmp_path / "new" / "transfer.json"
     page = file.with_suffix(".html")
-    words = "m2kt bench transfer --quick --domain arith.mod7 --student mod7-mul"
+    words = f"m2kt bench transfer --quick --domain arith.mod7 --student mod7-mul {CELLS_ONLY}"
     monkeypatch.setattr(
         sys, "argv", [*words.split(), "--cells", str(tmp_path), "--json", str(file)]
     )
@@ -101,7 +103,7 @@ def test_the_page_of_a_comparison_goes_where_it_is_told_or_beside_its_record(mon
     for cell in cells_of(QUICK):
         place(cell, cells).write_text(json.dumps(result_of(cell)))
     told = tmp_path / "told.html"
-    words = f"m2kt bench transfer --quick --cells {cells}"
+    words = f"m2kt bench transfer --quick --cells {cells} {CELLS_ONLY}"
     assert typed(monkeypatch, words, f"--html {told}") == 0
     assert "relation.chain" in Page(told.read_text()).text
     assert "(arith.mod97, learnt by smollm2-135m)" in Page(told.read_text()).text
