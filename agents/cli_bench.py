@@ -34,7 +34,7 @@ CURVES: Final = {"reveal": "share of the facts shown", "geometry": "the same of 
 
 Parts = Annotated[
     list[str] | None,
-    typer.Option(help="table, controls, reveal, geometry, ablations, baselines; again for more."),
+    typer.Option(help="table, controls, reveal, layers, geometry, ablations, baselines, ingest"),
 ]
 Shares = Annotated[
     list[float] | None,
@@ -101,7 +101,8 @@ def transfer(
     html: Annotated[Path | None, typer.Option(help="Page; beside --json by default.")] = None,
 ) -> None:
     """Transfers every domain, and runs controls, curves and baselines beside it."""
-    from m2kt.bench.transfer import QUICK, TransferConfig, cells_of, measure_transfer
+    from m2kt.bench.comparison import QUICK, TransferConfig
+    from m2kt.bench.transfer import cells_of, measure_transfer
 
     usual = QUICK if quick else TransferConfig()
     config = replace(

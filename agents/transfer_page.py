@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from html import escape
 from typing import Any, Final
 
-from m2kt.bench.transfer import OURS
+from m2kt.bench.comparison import OURS
 
 from .page import code, facts, figure, page, section, table
 from .plots import Record
@@ -48,6 +48,7 @@ def build_transfer_page(record: Record) -> str:
         ("reveal", _reveal),
         ("baselines", _baselines),
         ("reduction", _reduction),
+        ("layers", _layers),
         ("geometry", _geometry),
         ("ablations", _ablations),
         ("ingest", _ingest),
@@ -195,11 +196,23 @@ def _reduction(record: Record) -> str:
     return section("How much less data", note, more, table(head, body))
 
 
+def _layers(record: Record) -> str:
+    note = (
+        f"<p>Traces show {FEW_SHOWN} of the facts. A teacher's last state is nearly its answer."
+        " Here concepts are read from inside it, by the number of layers below.</p>"
+    )
+    return section("Where concepts are read", note, *_bars(record["layers"], "layer"))
+
+
 def _ablations(record: Record) -> str:
-    rows: Rows = record["ablations"]
+    return section("What each part is for", *_bars(record["ablations"], "ablation"))
+
+
+def _bars(rows: Rows, what: str) -> Iterable[str]:
+    """Plot and table of rows."""
+    yield figure(bars_plot({"": rows}, f"right answers by {what}"), "With intervals of 95 %.")
     body = [[name, share(its["accuracy"]), _interval(its)] for name, its in rows.items()]
-    plot = figure(bars_plot({"": rows}, "right answers by ablation"), "With intervals of 95 %.")
-    return section("What each part is for", plot, table(["", "right answers", "95 %"], body))
+    yield table([what, "right answers", "95 %"], body)
 
 
 def _ingest(record: Record) -> str:

@@ -9,7 +9,7 @@ from html import escape
 from statistics import fmean
 from typing import Any, Final
 
-from m2kt.bench.transfer import FEW, OURS
+from m2kt.bench.comparison import FEW, OURS
 
 from .page import tile
 from .plots import Record

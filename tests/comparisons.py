@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from m2kt.bench.cells import Cell
-from m2kt.bench.transfer import QUICK, TransferConfig, cells_of, record_of
+from m2kt.bench.comparison import QUICK, TransferConfig
+from m2kt.bench.transfer import cells_of, record_of
 
 PARTS = ("table", "controls", "reveal", "baselines")
 CONFIG = replace(QUICK, parts=PARTS, seeds=(0, 1), examples=(10, 1_000))
@@ -56,6 +57,7 @@ def extras() -> Mapping[str, Any]:
     row = {"accuracy": 0.625, "interval": [0.5, 0.75], "unseen": None}
     return {
         "geometry": {share: {"with_c": row, "random_c": row} for share in ("0.02", "0.1")},
+        "layers": {"2": row},
         "ablations": {"geometry alone": row},
         "ingest": {
             "vs_peft_trainer": 3.456,

@@ -46,6 +46,7 @@ class Cell:
         way: A control, a baseline, `zero_shot`, `four_shot`, or `teacher`, which examines the
             teachers themselves.
         reveal: Share of the facts that traces show.
+        layer: Hidden state of the teacher that concepts are read from; None for the usual one.
         examples: For a baseline, N.
         seed: Of alignment and of the packets.
         per_level: Held-out problems of each level.
@@ -58,6 +59,7 @@ class Cell:
     domain: str
     way: str
     reveal: float = 1.0
+    layer: int | None = None
     examples: int = 0
     seed: int = 0
     per_level: int = 100
@@ -110,7 +112,10 @@ def _lesson(cell: Cell, its: Subject) -> Lesson:
     """The lesson, changed as the cell's control wants it."""
     change, rules = CONTROLS.get(cell.way, CONTROLS["with_c"])
     extract = ExtractConfig(
-        reveal=cell.reveal, traces_per_level=cell.traces_per_level, seed=cell.seed
+        reveal=cell.reveal,
+        layer=cell.layer,
+        traces_per_level=cell.traces_per_level,
+        seed=cell.seed,
     )
     return draw_lesson(its, extract, change=change, rules=rules)
 

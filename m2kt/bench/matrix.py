@@ -28,7 +28,14 @@ from m2kt.progress import Progress, Report
 
 CODE: Final = ("*.py", "domains/*.py", "domains/*.toml", "bench/*.py")
 """What every result depends on, in the package's folder."""
-UNRELATED: Final = ("bench/transfer.py", "bench/matrix.py", "bench/ingest.py")
+UNRELATED: Final = (
+    "bench/ablations.py",
+    "bench/comparison.py",
+    "bench/ingest.py",
+    "bench/matrix.py",
+    "bench/spread.py",
+    "bench/transfer.py",
+)
 """Of those, what no result depends on: it chooses cells, or is about something else."""
 
 

@@ -4,6 +4,7 @@
     controls    a packet with what it is said to carry taken out of it, a fifth of the facts shown
     reveal      the same by the share of the facts that traces show
     geometry    the same where concepts are no facts: what no trace shows has to be worked out
+    layers      a fifth of the facts shown, concepts read from inside the teachers
     ablations   a fifth of the facts shown, with a part of the learning left out
     baselines   other ways on the first domain, by the number of examples
     ingest      how much faster a lesson is learnt than by others to the same accuracy (ingest)
@@ -11,124 +12,43 @@
                 matched our accuracy; if nothing did, the most that was tried, as a lower bound
 
 A comparison may be of some of these parts only: `table`, `controls`, `reveal`,
-`geometry`, `ablations`, `baselines`, `ingest`.
+`layers`, `geometry`, `ablations`, `baselines`, `ingest`.
 
 Every figure is a mean over levels, then over seeds. Intervals hold 95 % of a bootstrap that
 draws seeds, and problems within each.
 
-Owns: which cells there are, and the record. Does not own: running them (matrix).
+Owns: which cells there are, and the record. Does not own: what may be chosen (comparison),
+running cells (matrix).
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
-from typing import Any, Final, final
+from typing import Any, Final
 
-from m2kt.align import AlignConfig
 from m2kt.bench.ablations import ABLATIONS
-from m2kt.bench.baselines import TextConfig
 from m2kt.bench.cells import PROMPTED, TEACHER, Cell
+from m2kt.bench.comparison import (
+    CURVES,
+    DISTILLED,
+    FEW,
+    OTHERS,
+    OURS,
+    RELATED,
+    TransferConfig,
+)
 from m2kt.bench.controls import CONTROLS
-from m2kt.bench.ingest import IngestConfig, measure_ingest
+from m2kt.bench.ingest import measure_ingest
 from m2kt.bench.machine import describe
 from m2kt.bench.matrix import run_all
 from m2kt.bench.spread import summary
-from m2kt.bench.subjects import SUBJECTS
-from m2kt.errors import RequestError
-from m2kt.language_model import SMOLLM2
 from m2kt.progress import Report
 
 FORMAT: Final = "m2kt.bench.transfer/1"
-OURS: Final = "with_c"
-CURVES: Final = ("with_c", "without_c", "shuffled_c", "random_c")
-FEW: Final = 0.2
-"""Share of the facts that traces show when it is asked what C carries."""
-DISTILLED: Final = "distillation"
-OTHERS: Final = (DISTILLED, "sequences", "packet_text")
-PARTS: Final = ("table", "controls", "reveal", "geometry", "ablations", "baselines", "ingest")
-RELATED: Final = "arith.mod97"
-"""Domain whose concepts are numbers and operators, and no facts."""
 FLOAT_BYTES: Final = 4
 
 Results = Mapping[Cell, Mapping[str, Any]]
-
-
-def _brief() -> IngestConfig:
-    return IngestConfig(align=AlignConfig(steps=200))
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TransferConfig:
-    """What is compared.
-
-    Attributes:
-        student: Name of its model.
-        parts: Of `PARTS`, those that are compared.
-        domains: Of the main table.
-        curved: Domain of the curves.
-        compared: Domain that baselines are run on; one teacher must know all of it, or what
-            they are given would say less than what they are asked.
-        controlled: Domains that controls are run on.
-        seeds: Of alignments and packets.
-        reveal: Shares of the facts that traces show.
-        related: Who learns relations: its tokenizer has one token for each of 97 numbers.
-        geometry: Shares of the facts that traces show there.
-        examples: Numbers of examples that each baseline is given.
-        per_level: Held-out problems of each level.
-        traces_per_level: Of each packet.
-        text: How baselines learn.
-        workers: Processes side by side.
-        threads: Of torch, in each.
-        align: How lessons are learnt.
-        relating: The same of relations.
-        ingest: How fast; the student and all threads are those of the comparison.
-    """
-
-    student: str = "symbols-student"
-    parts: tuple[str, ...] = PARTS
-    domains: tuple[str, ...] = tuple(name for name in SUBJECTS if name != RELATED)
-    curved: str = "arith.mod7"
-    compared: str = "arith.mod10"
-    controlled: tuple[str, ...] = ("arith.mod7", "relation.chain")
-    seeds: tuple[int, ...] = (0, 1, 2)
-    reveal: tuple[float, ...] = (0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
-    related: str = SMOLLM2
-    geometry: tuple[float, ...] = (0.02, 0.05, 0.1)
-    examples: tuple[int, ...] = (100, 300, 1_000, 3_000, 10_000, 50_000)
-    per_level: int = 100
-    traces_per_level: int = 60
-    text: TextConfig = field(default_factory=TextConfig)
-    workers: int = 2
-    threads: int = 1
-    align: AlignConfig = field(default_factory=AlignConfig)
-    relating: AlignConfig = field(default_factory=AlignConfig)
-    ingest: IngestConfig = field(default_factory=_brief)
-
-    def __post_init__(self) -> None:
-        if not self.domains or not self.seeds or set(self.domains) - set(SUBJECTS):
-            raise RequestError(
-                f"expected seeds, and domains of {', '.join(SUBJECTS)}, found"
-                f" {len(self.seeds)} seeds and {', '.join(self.domains) or 'no domain'}"
-            )
-        if not self.parts or set(self.parts) - set(PARTS):
-            found = ", ".join(self.parts) or "none"
-            raise RequestError(f"expected parts of {', '.join(PARTS)}, found {found}")
-
-
-QUICK: Final = TransferConfig(
-    parts=tuple(part for part in PARTS if part != "ablations"),
-    domains=("arith.mod7", "relation.chain"),
-    compared="relation.chain",
-    seeds=(0,),
-    reveal=(0.2, 1.0),
-    geometry=(0.05,),
-    relating=AlignConfig(steps=200),
-    examples=(300, 3_000),
-    per_level=60,
-)
-"""One pair, two domains, all controls, one seed."""
 
 
 def measure_transfer(config: TransferConfig, folder: Path, report: Report) -> dict[str, Any]:
@@ -163,6 +83,7 @@ def cells_of(config: TransferConfig) -> list[Cell]:
             ),
         ],
         "reveal": _curve_cells(config, config.curved, config.reveal),
+        "layers": [cell for its in _read_from(config).values() for cell in its],
         "geometry": _curve_cells(_related(config), RELATED, config.geometry),
         "ablations": [cell for its in _ablated(config).values() for cell in its],
         "baselines": [
@@ -195,6 +116,14 @@ def _cell(config: TransferConfig, domain: str, way: str, **others: Any) -> Cell:
 def _curve_cells(config: TransferConfig, domain: str, shares: Sequence[float]) -> list[Cell]:
     cells = [_cell(config, domain, way, reveal=share) for share in shares for way in CURVES]
     return _seeds(config, cells)
+
+
+def _read_from(config: TransferConfig) -> dict[str, list[Cell]]:
+    """By number of a hidden state, a cell for each seed."""
+    return {
+        str(layer): _seeds(config, [_cell(config, config.curved, OURS, reveal=FEW, layer=layer)])
+        for layer in config.layers
+    }
 
 
 def _ablated(config: TransferConfig) -> dict[str, list[Cell]]:
@@ -232,12 +161,13 @@ def record_of(config: TransferConfig, results: Results) -> dict[str, Any]:
             "related": {"domain": RELATED, "student": config.related},
             "geometry": _curves(_related(config), RELATED, config.geometry, results),
         },
+        "layers": lambda: {
+            "curved": config.curved,
+            "layers": _summaries(_read_from(config), results),
+        },
         "ablations": lambda: {
             "curved": config.curved,
-            "ablations": {
-                name: summary([results[cell] for cell in its])
-                for name, its in _ablated(config).items()
-            },
+            "ablations": _summaries(_ablated(config), results),
         },
         "baselines": lambda: {
             "compared": config.compared,
@@ -266,6 +196,10 @@ def _curves(
         }
         for share in shares
     }
+
+
+def _summaries(cells: Mapping[str, Sequence[Cell]], results: Results) -> dict[str, Any]:
+    return {name: summary([results[cell] for cell in its]) for name, its in cells.items()}
 
 
 def _of(

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from m2kt.bench.comparison import QUICK
 from m2kt.bench.matrix import place
-from m2kt.bench.transfer import QUICK, cells_of
+from m2kt.bench.transfer import cells_of
 from m2kt_agents import cli, cli_bench
 from tests.comparisons import comparison, result_of
 from tests.pages import Page

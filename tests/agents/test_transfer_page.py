@@ -103,6 +103,7 @@ def test_what_baselines_never_reached_is_said_of_each(page):
     ("key", "headline", "said"),
     [
         ("geometry", "What geometry carries", "0.625 (0.500 to 0.750)"),
+        ("layers", "Where concepts are read", "0.500 to 0.750"),
         ("ablations", "What each part is for", "geometry alone"),
         ("ingest", "How fast it is learnt", "≥ 3.46"),
     ],
