@@ -40,6 +40,7 @@ class ExtractConfig:
             embeddings of elements and operators.
         reveal: Share of the facts that traces may recall, as different as can be; the others
             are in C alone.
+        most_facts: Facts that traces may recall at most, whatever their share.
         traces_per_level: Traces of each level above the first. Of the first level there is
             one for each revealed concept, and more of the others for what these do not recall.
         map_width: J, concepts kept in each activation map.
@@ -52,6 +53,7 @@ class ExtractConfig:
     exemplars: int = 16
     layer: int | None = None
     reveal: float = 1.0
+    most_facts: int = 1000
     traces_per_level: int = 60
     map_width: int = 8
     map_sharpness: float = 200.0
@@ -60,10 +62,10 @@ class ExtractConfig:
     genre: str = "symbolic"
 
     def __post_init__(self) -> None:
-        if not 0 < self.reveal <= 1 or self.exemplars < 1 or self.map_width < 1:
+        if not 0 < self.reveal <= 1 or min(self.exemplars, self.map_width, self.most_facts) < 1:
             raise PacketError(
-                "expected 0 < reveal <= 1 and exemplars, map_width >= 1, found"
-                f" {self.reveal}, {self.exemplars}, {self.map_width}"
+                "expected 0 < reveal <= 1 and exemplars, map_width, most_facts >= 1, found"
+                f" {self.reveal}, {self.exemplars}, {self.map_width}, {self.most_facts}"
             )
 
 
@@ -113,7 +115,7 @@ def revealed(
     grammar: Grammar, means: ConceptMeans, config: ExtractConfig, *, rng: random.Random
 ) -> list[str]:
     """Ids of the facts that traces may recall: in a relational domain any, else representatives."""
-    count = max(1, round(config.reveal * len(grammar.facts)))
+    count = min(config.most_facts, max(1, round(config.reveal * len(grammar.facts))))
     if grammar.relational:
         return sorted(rng.sample(grammar.facts, count))
     return [grammar.facts[index] for index in representatives(means, count)]

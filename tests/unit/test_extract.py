@@ -5,6 +5,8 @@ import pytest
 import torch
 
 from m2kt import domains
+from m2kt.domains.relations import Relations
+from m2kt.domains.tables import modular
 from m2kt.errors import CompatibilityError, PacketError
 from m2kt.extract import ExtractConfig, bottleneck_exemplars, extract_packet, representatives
 from tests.lessons import EXTRACT, TEACHER, model, multiplication, taught_packet
@@ -96,7 +98,21 @@ def test_a_model_that_writes_no_trace_is_no_teacher():
         extract_packet(model("mod7-addsub"), multiplication(), scarce, agent=TEACHER, now_s=1.0)
 
 
-@pytest.mark.parametrize("wrong", [{"reveal": 0.0}, {"exemplars": 0}, {"map_width": 0}])
+def test_of_many_facts_no_more_are_shown_than_is_said():
+    domain = Relations(modular(7, "+-", longest=1))
+    config = ExtractConfig(most_facts=9, exemplars=4)
+    packet = extract_packet(
+        model("mod7-addsub"), domain, config, agent=TEACHER, now_s=1_800_000_000.0
+    )
+    shown = {domain.recalled(step) for trace in packet.traces for step in trace.steps}
+    assert len(shown) == 9
+    assert [spec.prompt for spec in packet.concepts] == [*"0123456", "+", "-"]
+    assert packet.maps.indices.shape == (9, 1)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"reveal": 0.0}, {"exemplars": 0}, {"map_width": 0}, {"most_facts": 0}]
+)
 def test_a_configuration_that_makes_no_packet_is_refused(wrong):
     with pytest.raises(PacketError, match="reveal"):
         ExtractConfig(**wrong)
