@@ -3,7 +3,8 @@
 Phase A, on the frozen student: the memory is told where each concept is due (addressing);
 then phi and the gate learn to make the student emit a concept's state symbol when phi(c_k)
 is injected there. Supervised by the facts that some trace shows; afterwards every concept of
-C is read out, those in no trace included.
+C is read out, those in no trace included. In a relational domain the relation is then learnt
+from the same facts, and says what comes out of all others.
 
 Phase B, rehearsal: the whole CAL learns on the teacher's traces and on more problems of the
 public grammar, which the student composes from what it read, until they go right.
