@@ -205,14 +205,25 @@ def _layers(record: Record) -> str:
 
 
 def _ablations(record: Record) -> str:
-    return section("What each part is for", *_bars(record["ablations"], "ablation"))
+    note = (
+        f"<p>Traces show {FEW_SHOWN} of the facts. Concepts_0.5: C holds half of those that no"
+        " trace shows; exemplars_4: each is the mean of 4 states; readout_10: so many steps of"
+        " phase A. L_geo is what phase A left of its loss.</p>"
+    )
+    return section("What each part is for", note, *_bars(record["ablations"], "ablation"))
 
 
 def _bars(rows: Rows, what: str) -> Iterable[str]:
     """Plot and table of rows."""
     yield figure(bars_plot({"": rows}, f"right answers by {what}"), "With intervals of 95 %.")
-    body = [[name, share(its["accuracy"]), _interval(its)] for name, its in rows.items()]
-    yield table([what, "right answers", "95 %"], body)
+    body = [
+        [
+            *(name, share(its["accuracy"]), _interval(its), share(its.get("unseen"))),
+            f"{its['loss_geometry']:.4f}" if "loss_geometry" in its else "",
+        ]
+        for name, its in rows.items()
+    ]
+    yield table([what, "right answers", "95 %", "on facts in no trace", "L_geo"], body)
 
 
 def _ingest(record: Record) -> str:

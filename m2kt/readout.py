@@ -71,7 +71,9 @@ class ReadOut:
         read = {names[c]: symbols[k] for c, k in zip(due.tolist(), best, strict=True)}
         shown = {name: its for name, its in self.shown.items() if name in read}
         agree = [read[name] == symbol for name, symbol in shown.items()]
+        known, wanted = self.places()
         figures = {
+            "loss_geometry": -float(said[known, wanted[known]].mean()),
             "readout_agreement": sum(agree) / max(1, len(agree)),
             "readout_confidence": float(chances.max(dim=-1).values.mean()),
             "concepts_shown": float(len(agree)),

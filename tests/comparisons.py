@@ -33,7 +33,7 @@ def result_of(cell: Cell) -> dict[str, Any]:
         "levels": [2] * 10 + [10] * 10,
         "right": ([1] * right + [0] * (10 - right)) * 2,
         "unseen": {"needed": mean / 4} if cell.reveal < 1 else {},
-        "figures": {"learning_s": 3.0},
+        "figures": {"learning_s": 3.0, "loss_geometry": 0.5},
         "meter": {
             "examples": examples,
             "labels": 0,
@@ -58,7 +58,7 @@ def extras() -> Mapping[str, Any]:
     return {
         "geometry": {share: {"with_c": row, "random_c": row} for share in ("0.02", "0.1")},
         "layers": {"2": row},
-        "ablations": {"geometry alone": row},
+        "ablations": {"geometry alone": row | {"loss_geometry": 0.0625}},
         "ingest": {
             "vs_peft_trainer": 3.456,
             "vs_bare_loop": 1.5,

@@ -1,4 +1,4 @@
-"""Ablations: the same lesson with a part of the learning left out, or another in its place.
+"""Ablations: the same lesson with a part left out, another in its place, or less or more of it.
 
     all                  nothing is changed
     no_geometry          no phase A, which is L_geo: concepts that no trace shows are not read out
@@ -9,6 +9,9 @@
     only_reason          rehearsal of texts alone
     linear_phi           c_k is projected by one matrix
     low_rank_phi         by two narrow ones
+    concepts_SHARE       C holds that share of the concepts that no trace shows
+    exemplars_COUNT      concepts are the mean of so many states, instead of 16
+    readout_STEPS        so many steps of phase A, instead of 60: L_geo on its way
 
 L_safety is no part: it is zero unless a student names what is unsafe.
 
@@ -21,9 +24,18 @@ from types import MappingProxyType
 from typing import Final
 
 from m2kt.align import AlignConfig
+from m2kt.bench.cells import Cell
 from m2kt.cal import Projection
 
-Change = Callable[[AlignConfig], AlignConfig]
+Change = Callable[[Cell], Cell]
+
+CONCEPTS: Final = (0.0, 0.25, 0.5, 0.75)
+EXEMPLARS: Final = (1, 4, 64)
+READOUT_STEPS: Final = (1, 3, 10, 30, 120)
+
+
+def _aligned(change: Callable[[AlignConfig], AlignConfig]) -> Change:
+    return lambda cell: replace(cell, align=change(cell.align))
 
 
 def _terms(*, geometry: bool = True, structure: bool = True, reason: bool = True) -> Change:
@@ -43,11 +55,23 @@ def _terms(*, geometry: bool = True, structure: bool = True, reason: bool = True
             steps=config.steps if structure or reason else 0,
         )
 
-    return change
+    return _aligned(change)
 
 
 def _projected(kind: Projection) -> Change:
-    return lambda config: replace(config, cal=replace(config.cal, projection=kind))
+    return _aligned(lambda config: replace(config, cal=replace(config.cal, projection=kind)))
+
+
+def _held(share: float) -> Change:
+    return lambda cell: replace(cell, held=share)
+
+
+def _exemplars(count: int) -> Change:
+    return lambda cell: replace(cell, exemplars=count)
+
+
+def _read_out(steps: int) -> Change:
+    return _aligned(lambda config: replace(config, readout_steps=steps))
 
 
 ABLATIONS: Final[Mapping[str, Change]] = MappingProxyType(
@@ -61,6 +85,9 @@ ABLATIONS: Final[Mapping[str, Change]] = MappingProxyType(
         "only_reason": _terms(geometry=False, structure=False),
         "linear_phi": _projected("linear"),
         "low_rank_phi": _projected("low_rank"),
+        **{f"concepts_{share:g}": _held(share) for share in CONCEPTS},
+        **{f"exemplars_{count}": _exemplars(count) for count in EXEMPLARS},
+        **{f"readout_{steps}": _read_out(steps) for steps in READOUT_STEPS},
     }
 )
-"""By name: what is changed in how a lesson is learnt."""
+"""By name: what is changed in the cell whose lesson is learnt."""

@@ -7,21 +7,23 @@ run (matrix).
 import json
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, final
 
 from m2kt import domains
 from m2kt.align import AlignConfig, align
 from m2kt.bench.baselines import BASELINES, TextConfig, learn
-from m2kt.bench.controls import CONTROLS
+from m2kt.bench.controls import CONTROLS, thinned
+from m2kt.bench.ridge import ridge
 from m2kt.bench.subjects import STUDENT, Subject, draw_lesson, load_model, subject
 from m2kt.cal import ConceptAlignmentLayer
-from m2kt.domain import answer_in
+from m2kt.domain import Grammar, Trace, answer_in
 from m2kt.errors import RequestError
 from m2kt.extract import ExtractConfig
 from m2kt.interview import ask
-from m2kt.packet import Lesson
+from m2kt.language_model import LanguageModel
+from m2kt.packet import KnowledgePacket, Lesson
 from m2kt.probes import ProbeSet, draw_probes
 from m2kt.progress import silent
 from m2kt.student import Student
@@ -30,6 +32,8 @@ from m2kt.verify import examine
 
 TEACHER: Final = "teacher"
 PROMPTED: Final = ("zero_shot", "four_shot")
+RIDGE: Final = "ridge"
+"""Nothing is trained: a linear CAL in closed form, and traces in the prompt."""
 PROBE_SEED: Final = 20_260_101
 EXAMPLE_SEED: Final = 7
 SHOTS: Final = 4
@@ -43,9 +47,11 @@ class Cell:
     Attributes:
         student: Name of its model.
         domain: Name of the domain.
-        way: A control, a baseline, `zero_shot`, `four_shot`, or `teacher`, which examines the
-            teachers themselves.
+        way: A control, a baseline, `ridge`, `zero_shot`, `four_shot`, or `teacher`, which
+            examines the teachers themselves.
         reveal: Share of the facts that traces show.
+        held: Share of the concepts that no trace shows which C holds all the same.
+        exemplars: Contexts that each concept is read from.
         layer: Hidden state of the teacher that concepts are read from; None for the usual one.
         examples: For a baseline, N.
         seed: Of alignment and of the packets.
@@ -59,6 +65,8 @@ class Cell:
     domain: str
     way: str
     reveal: float = 1.0
+    held: float = 1.0
+    exemplars: int = 16
     layer: int | None = None
     examples: int = 0
     seed: int = 0
@@ -68,7 +76,7 @@ class Cell:
     align: AlignConfig = field(default_factory=AlignConfig)
 
     def __post_init__(self) -> None:
-        known = {*CONTROLS, *BASELINES, *PROMPTED, TEACHER}
+        known = {*CONTROLS, *BASELINES, *PROMPTED, RIDGE, TEACHER}
         if self.way not in known:
             raise RequestError(f"expected a way of {', '.join(sorted(known))}, found {self.way!r}")
 
@@ -94,7 +102,7 @@ def run_cell(cell: Cell) -> dict[str, Any]:
         started_s = time.perf_counter()
         cal, figures, meter = _taught(cell, its, lesson, student, probes)
         figures = {**figures, "learning_s": time.perf_counter() - started_s}
-        examples = _examples(cell, lesson) if cell.way == "four_shot" else ""
+        examples = _examples(cell, lesson) if cell.way in {"four_shot", RIDGE} else ""
         exam = examine(student, domain, probes, cal, examples=examples)
     return {
         "cell": json.loads(json.dumps(asdict(cell))),
@@ -109,14 +117,20 @@ def run_cell(cell: Cell) -> dict[str, Any]:
 
 
 def _lesson(cell: Cell, its: Subject) -> Lesson:
-    """The lesson, changed as the cell's control wants it."""
-    change, rules = CONTROLS.get(cell.way, CONTROLS["with_c"])
+    """The lesson, changed as the cell wants it."""
+    control, rules = CONTROLS.get(cell.way, CONTROLS["with_c"])
     extract = ExtractConfig(
+        exemplars=cell.exemplars,
         reveal=cell.reveal,
         layer=cell.layer,
         traces_per_level=cell.traces_per_level,
         seed=cell.seed,
     )
+
+    def change(packet: KnowledgePacket, model: LanguageModel, grammar: Grammar) -> KnowledgePacket:
+        return thinned(control(packet, model, grammar), grammar, cell.held)
+
+    rules = replace(rules, min_exemplars=min(rules.min_exemplars, cell.exemplars))
     return draw_lesson(its, extract, change=change, rules=rules)
 
 
@@ -130,18 +144,25 @@ def _taught(
     config = replace(cell.align, seed=cell.seed)
     if cell.way in PROMPTED:
         return None, {}, {}
+    if cell.way == RIDGE:
+        cal, figures = ridge(student, lesson, config)
+        return cal, figures, _spent(student, lesson.traces)
     if cell.way in CONTROLS:
         candidate = align(student, lesson, domains.get(cell.domain), config, silent)
         return candidate.cal, dict(candidate.figures), asdict(candidate.meter)
     asked = {item.question for item in probes.items}
     examples = BASELINES[cell.way](its, lesson, cell.examples, EXAMPLE_SEED + cell.seed, asked)
     cal = learn(student, lesson, examples, config, cell.text)
-    model = student.language_model
-    tokens = sum(len(model.encode_trace(example.trace).ids) for example in examples)
     soft = sum(example.belief is not None for example in examples)
-    states = len(domains.get(cell.domain).symbols)
-    meter = {"examples": len(examples), "labels": soft, "logits": soft * states}
-    return cal, {}, meter | {"trace_tokens": tokens}
+    logits = soft * len(domains.get(cell.domain).symbols)
+    spent = _spent(student, [example.trace for example in examples])
+    return cal, {}, spent | {"labels": soft, "logits": logits}
+
+
+def _spent(student: Student, traces: Sequence[Trace]) -> dict[str, int]:
+    """What traces are, as examples: without labels, without logits."""
+    tokens = sum(len(student.language_model.encode_trace(trace).ids) for trace in traces)
+    return {"examples": len(traces), "labels": 0, "logits": 0, "trace_tokens": tokens}
 
 
 def _examples(cell: Cell, lesson: Lesson) -> str:

@@ -8,6 +8,7 @@ from typing import Final, final
 
 from m2kt.align import AlignConfig
 from m2kt.bench.baselines import TextConfig
+from m2kt.bench.cells import RIDGE
 from m2kt.bench.ingest import IngestConfig
 from m2kt.bench.subjects import SUBJECTS
 from m2kt.errors import RequestError
@@ -18,7 +19,8 @@ CURVES: Final = ("with_c", "without_c", "shuffled_c", "random_c")
 FEW: Final = 0.2
 """Share of the facts that traces show when it is asked what C carries."""
 DISTILLED: Final = "distillation"
-OTHERS: Final = (DISTILLED, "sequences", "packet_text")
+PACKET_TEXT: Final = "packet_text"
+OTHERS: Final = (DISTILLED, "sequences", PACKET_TEXT, RIDGE)
 PARTS: Final = (
     "table",
     "controls",

@@ -9,7 +9,7 @@
 
 The first five have the same traces. Each goes the whole way: signed, screened, learnt.
 
-Owns: `CONTROLS`. Does not own: how they are run (matrix).
+Owns: `CONTROLS`, `thinned`. Does not own: how they are run (matrix).
 """
 
 import random
@@ -84,15 +84,24 @@ def untrained_c(packet: KnowledgePacket, model: LanguageModel, grammar: Grammar)
 
 def without_c(packet: KnowledgePacket, model: LanguageModel, grammar: Grammar) -> KnowledgePacket:
     """Traces are all that is left: concepts that they do not show go, the others say nothing."""
-    drawn = random_c(packet, model, grammar)
+    return thinned(random_c(packet, model, grammar), grammar, 0.0)
+
+
+def thinned(packet: KnowledgePacket, grammar: Grammar, held: float) -> KnowledgePacket:
+    """Of the concepts that no trace shows, C holds the share `held`; the others are gone."""
     shown = {name for trace in packet.traces for its in trace.steps for name in grammar.names(its)}
-    rows = [row for row, spec in enumerate(packet.concepts) if spec.id in shown]
+    hidden = [spec.id for spec in packet.concepts if spec.id not in shown]
+    rng = random.Random(packet.provenance.seed)
+    left_out = set(rng.sample(hidden, round((1 - held) * len(hidden))))
+    if not left_out:
+        return packet
+    rows = [row for row, spec in enumerate(packet.concepts) if spec.id not in left_out]
     concepts = tuple(packet.concepts[row] for row in rows)
     return replace(
-        drawn,
+        packet,
         concepts=concepts,
-        exemplars=drawn.exemplars[rows],
-        means=drawn.means[rows],
+        exemplars=packet.exemplars[rows],
+        means=packet.means[rows],
         maps=own_maps(packet.traces, concepts),
     )
 

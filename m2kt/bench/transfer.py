@@ -5,7 +5,7 @@
     reveal      the same by the share of the facts that traces show
     geometry    the same where concepts are no facts: what no trace shows has to be worked out
     layers      a fifth of the facts shown, concepts read from inside the teachers
-    ablations   a fifth of the facts shown, with a part of the learning left out
+    ablations   a fifth of the facts shown, with a part of the learning left out or changed
     baselines   other ways on the first domain, by the number of examples
     ingest      how much faster a lesson is learnt than by others to the same accuracy (ingest)
     reduction   1 - ours / theirs in examples, tokens and bytes, theirs being the least that
@@ -28,13 +28,14 @@ from statistics import fmean
 from typing import Any, Final
 
 from m2kt.bench.ablations import ABLATIONS
-from m2kt.bench.cells import PROMPTED, TEACHER, Cell
+from m2kt.bench.cells import PROMPTED, RIDGE, TEACHER, Cell
 from m2kt.bench.comparison import (
     CURVES,
     DISTILLED,
     FEW,
     OTHERS,
     OURS,
+    PACKET_TEXT,
     RELATED,
     TransferConfig,
 )
@@ -88,12 +89,7 @@ def cells_of(config: TransferConfig) -> list[Cell]:
         "ablations": [cell for its in _ablated(config).values() for cell in its],
         "baselines": [
             *_seeds(config, [_cell(config, config.compared, OURS, reveal=FEW)]),
-            *(
-                _cell(config, config.compared, way, examples=count)
-                for way in (DISTILLED, "sequences")
-                for count in config.examples
-            ),
-            _cell(config, config.compared, "packet_text"),
+            *(cell for way in OTHERS for cell in _compared(config, way).values()),
         ],
     }
     return [cell for part in config.parts for cell in cells.get(part, ())]
@@ -126,13 +122,18 @@ def _read_from(config: TransferConfig) -> dict[str, list[Cell]]:
     }
 
 
+def _compared(config: TransferConfig, way: str) -> dict[int, Cell]:
+    """By the number of examples, the cells of a baseline; 0 for what a packet holds."""
+    if way == RIDGE:
+        return {0: _cell(config, config.compared, way, reveal=FEW)}
+    counts = (0,) if way == PACKET_TEXT else config.examples
+    return {count: _cell(config, config.compared, way, examples=count) for count in counts}
+
+
 def _ablated(config: TransferConfig) -> dict[str, list[Cell]]:
     """By name of an ablation, a cell for each seed."""
-    return {
-        name: _seeds(config, [_cell(changed, config.curved, OURS, reveal=FEW)])
-        for name, change in ABLATIONS.items()
-        for changed in [replace(config, align=change(config.align))]
-    }
+    usual = _cell(config, config.curved, OURS, reveal=FEW)
+    return {name: _seeds(config, [change(usual)]) for name, change in ABLATIONS.items()}
 
 
 def _related(config: TransferConfig) -> TransferConfig:
@@ -199,7 +200,13 @@ def _curves(
 
 
 def _summaries(cells: Mapping[str, Sequence[Cell]], results: Results) -> dict[str, Any]:
-    return {name: summary([results[cell] for cell in its]) for name, its in cells.items()}
+    """Of each name what came of its cells, and the loss of phase A that was left."""
+    made = {}
+    for name, its in cells.items():
+        found = [results[cell] for cell in its]
+        left = fmean(one["figures"]["loss_geometry"] for one in found)
+        made[name] = summary(found) | {"loss_geometry": left}
+    return made
 
 
 def _of(
@@ -246,9 +253,8 @@ def _baseline(config: TransferConfig, way: str, results: Results) -> dict[str, A
     """Accuracy by the number of examples, and the fewest that matched ours."""
     first = config.compared
     ours = summary(_of(config, first, OURS, results, reveal=FEW))["accuracy"]
-    counts = (0,) if way == "packet_text" else config.examples
-    tried = {count: results[_cell(config, first, way, examples=count)] for count in counts}
-    used = {its["meter"]["examples"]: its for its in tried.values()}
+    tried = [results[cell] for cell in _compared(config, way).values()]
+    used = {its["meter"]["examples"]: its for its in tried}
     matched = [count for count, its in sorted(used.items()) if its["mean"] >= ours]
     return {
         "examples_to_match": matched[0] if matched else None,
@@ -264,7 +270,7 @@ def _reduction(config: TransferConfig, results: Results) -> dict[str, Any]:
     ours = _of(config, first, OURS, results, reveal=FEW)[0]["meter"]
     theirs = _baseline(config, DISTILLED, results)
     count = theirs["examples_to_match"] or max(config.examples)
-    meter = results[_cell(config, first, DISTILLED, examples=count)]["meter"]
+    meter = results[_compared(config, DISTILLED)[count]]["meter"]
     spent = meter["logits"] * FLOAT_BYTES + meter["trace_tokens"]
     return {
         "against": DISTILLED,

@@ -105,6 +105,7 @@ def test_what_baselines_never_reached_is_said_of_each(page):
         ("geometry", "What geometry carries", "0.625 (0.500 to 0.750)"),
         ("layers", "Where concepts are read", "0.500 to 0.750"),
         ("ablations", "What each part is for", "geometry alone"),
+        ("ablations", "What each part is for", "0.0625"),
         ("ingest", "How fast it is learnt", "≥ 3.46"),
     ],
 )

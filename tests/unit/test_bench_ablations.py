@@ -1,25 +1,56 @@
-from m2kt.align import AlignConfig
 from m2kt.bench.ablations import ABLATIONS
+from m2kt.bench.cells import Cell
 
-USUAL = AlignConfig()
+USUAL = Cell(student="symbols-student", domain="arith.mod7", way="with_c", reveal=0.2)
+MADE = {name: change(USUAL) for name, change in ABLATIONS.items()}
 
 
-def test_what_is_changed_is_what_the_name_says():
-    made = {name: change(USUAL) for name, change in ABLATIONS.items()}
-    assert made["all"] == USUAL
-    assert [name for name, its in made.items() if its.readout_steps == 0] == [
+def test_nothing_is_changed_but_what_the_name_says():
+    assert MADE["all"] == USUAL
+    assert len(set(MADE.values())) == len(MADE)
+    assert {(its.domain, its.way, its.reveal, its.seed) for its in MADE.values()} == {
+        ("arith.mod7", "with_c", 0.2, 0)
+    }
+
+
+def test_a_term_that_is_left_out_has_no_weight_and_a_phase_no_steps():
+    aligned = {name: its.align for name, its in MADE.items()}
+    assert [name for name, its in aligned.items() if its.readout_steps == 0] == [
         "no_geometry",
         "only_structure",
         "only_reason",
     ]
-    assert [name for name, its in made.items() if its.steps == 0] == ["only_geometry"]
-    for term, usual in (("structure", USUAL.weights.structure), ("reason", USUAL.weights.reason)):
-        weights = {name: getattr(its.weights, term) for name, its in made.items()}
-        without = {name for name, weight in weights.items() if weight == 0.0}
+    assert [name for name, its in aligned.items() if its.steps == 0] == ["only_geometry"]
+    usual = USUAL.align.weights
+    for term, weight in (("structure", usual.structure), ("reason", usual.reason)):
+        weights = {name: getattr(its.weights, term) for name, its in aligned.items()}
+        without = {name for name, its in weights.items() if its == 0.0}
         others = {"structure", "reason"} - {term}
         assert without == {f"no_{term}", "only_geometry", *(f"only_{its}" for its in others)}
-        assert set(weights.values()) == {0.0, usual}
-    kinds = {name: its.cal.projection for name, its in made.items()}
+        assert set(weights.values()) == {0.0, weight}
+
+
+def test_another_phi_is_another_kind_of_projection():
+    kinds = {name: its.align.cal.projection for name, its in MADE.items()}
     assert kinds.pop("linear_phi") == "linear"
     assert kinds.pop("low_rank_phi") == "low_rank"
-    assert set(kinds.values()) == {USUAL.cal.projection}
+    assert set(kinds.values()) == {USUAL.align.cal.projection}
+
+
+def test_numbers_in_names_are_those_in_the_cells():
+    numbered = {name: float(name.split("_")[1]) for name in MADE if name[-1].isdigit()}
+    for name, number in numbered.items():
+        its, kind = MADE[name], name.split("_")[0]
+        found = {
+            "concepts": its.held,
+            "exemplars": its.exemplars,
+            "readout": its.align.readout_steps,
+        }
+        assert found.pop(kind) == number
+        usual = {
+            "concepts": USUAL.held,
+            "exemplars": USUAL.exemplars,
+            "readout": USUAL.align.readout_steps,
+        }
+        assert found.items() <= usual.items()
+    assert len(numbered) == 12

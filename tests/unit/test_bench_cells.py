@@ -22,7 +22,9 @@ SMALL = {
 }
 
 
-@pytest.mark.parametrize("way", ["teacher", "zero_shot", "four_shot", "with_c", "shuffled_c"])
+@pytest.mark.parametrize(
+    "way", ["teacher", "zero_shot", "four_shot", "with_c", "shuffled_c", "ridge"]
+)
 def test_a_cell_is_run_and_can_be_written_down(way):
     found = run_cell(Cell(domain="arith.mod7", way=way, reveal=0.5, **SMALL))
     assert json.loads(json.dumps(found)) == found
@@ -63,3 +65,10 @@ def test_composed_teachers_are_as_good_as_their_facts():
 def test_an_unknown_way_is_refused():
     with pytest.raises(RequestError, match="expected a way"):
         Cell(domain="arith.mod7", way="magic", **SMALL)
+
+
+def test_a_lesson_may_hold_fewer_concepts_and_exemplars():
+    usual = Cell(domain="arith.mod7", way="with_c", reveal=0.5, **SMALL)
+    few = run_cell(replace(usual, held=0.0, exemplars=4))["meter"]
+    assert few["concepts"] == 147  # what was extracted; learnt are those that a trace shows
+    assert few["exemplars"] == 4 * 147

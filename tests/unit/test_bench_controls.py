@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from m2kt.bench.controls import CONTROLS
+from m2kt import domains
+from m2kt.bench.controls import CONTROLS, thinned
 from m2kt.bench.subjects import draw_lesson, subject
 from m2kt.domain import Trace
 from m2kt.extract import ExtractConfig
@@ -54,6 +55,21 @@ def test_without_c_there_is_nothing_but_what_traces_show(packets):
     its = packets["without_c"]
     assert {spec.id for spec in its.concepts} == set(facts(its.traces))
     assert len(its.concepts) < len(packets["with_c"].concepts)
+
+
+def test_a_thinned_packet_keeps_what_traces_show_and_a_share_of_the_rest(packets):
+    real, grammar = packets["with_c"], domains.get("group.s3")
+    shown, every = set(facts(real.traces)), {spec.id for spec in real.concepts}
+    held = {share: thinned(real, grammar, share) for share in (0.0, 0.5, 1.0)}
+    found = {share: {spec.id for spec in its.concepts} for share, its in held.items()}
+    assert found[0.0] == shown
+    assert shown < found[0.5] < every
+    assert len(found[0.5] - shown) == len(every - shown) / 2
+    assert held[1.0] is real
+    rows = {spec.id: row for row, spec in enumerate(real.concepts)}
+    for row, spec in enumerate(held[0.5].concepts):
+        assert torch.equal(held[0.5].means[row], real.means[rows[spec.id]])
+        assert torch.equal(held[0.5].exemplars[row], real.exemplars[rows[spec.id]])
 
 
 def test_wrong_facts_are_dealt_out_among_those_shown(packets):

@@ -24,7 +24,7 @@ def result(cell: Cell, mean: float) -> dict:
         "levels": [2] * 10 + [3] * 10,
         "right": ([1] * count + [0] * (10 - count)) * 2,
         "unseen": {"needed": mean} if cell.reveal < 1 else {},
-        "figures": {"learning_s": 3.0},
+        "figures": {"learning_s": 3.0, "loss_geometry": 0.5},
         "meter": {
             "examples": cell.examples,
             "labels": 0,

@@ -50,6 +50,13 @@ def test_what_is_read_is_every_concept_and_what_was_shown_is_kept():
     assert 1 / 7 <= figures["readout_confidence"] <= 1.0
 
 
+def test_the_loss_is_the_cross_entropy_of_what_was_shown():
+    its = read_out()
+    known, wanted = its.places()
+    loss = torch.nn.functional.cross_entropy(its.logits(known), wanted[known])
+    assert its.read()[1]["loss_geometry"] == pytest.approx(loss.item(), rel=1e-4)
+
+
 def test_nothing_can_be_learnt_if_nothing_was_shown():
     its = read_out()
     with pytest.raises(AlignmentError, match="ask the teacher for traces"):
