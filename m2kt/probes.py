@@ -1,11 +1,11 @@
 """Probes: items that a student is examined on and never trained on.
 
-Owns: `Probe`, `ProbeSet`, and how a set is drawn apart from what was trained on.
+Owns: `Probe`, `ProbeSet`, its rounds, and how a set is drawn apart from what was trained on.
 Does not own: grading by a model (verify).
 """
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from m2kt.domain import Domain
@@ -45,6 +45,19 @@ class ProbeSet:
     def at(self, level: int) -> tuple[Probe, ...]:
         """The items of one level."""
         return tuple(item for item in self.items if item.level == level)
+
+    def rounds(self, size: int) -> Iterator["ProbeSet"]:
+        """The same items in rounds of at most `size` of each level; levels take turns.
+
+        Raises:
+            RequestError: `size` is not positive.
+        """
+        if size < 1:
+            raise RequestError(f"expected rounds of at least one item of a level, found {size}")
+        levels = [self.at(level) for level in sorted({item.level for item in self.items})]
+        for start in range(0, max(map(len, levels)), size):
+            drawn = [item for its in levels for item in its[start : start + size]]
+            yield ProbeSet(self.domain, tuple(drawn))
 
 
 def draw_probes(

@@ -91,9 +91,10 @@ def run_transfer(
         exclude=[trace.question for trace in lesson.traces],
     )
     verdict = verify(Sitting(student, domain, probes), candidate, rules.verify, report)
+    items = verdict.evidence.items if verdict.evidence else 0
     if isinstance(verdict, Accepted):
-        return Taught(candidate, verdict, len(probes.items))
-    return Declined(verdict, candidate.meter, len(probes.items))
+        return Taught(candidate, verdict, items)
+    return Declined(verdict, candidate.meter, items)
 
 
 def _merged(refused: Sequence[Rejected]) -> Rejected:

@@ -3,16 +3,15 @@
 A rejection is a value. Free of torch: a verdict travels on the wire and holds
 names and numbers only.
 
-Owns: `Exam`, `Evidence`, `Accepted`, `Rejected`, `Receipt`, and `judge`.
+Owns: `Exam`, `Evidence`, `Accepted`, `Rejected`, `Receipt`, `decided` and `judge`.
 Does not own: running the exam (verify), moving HEAD (store), signing (signing).
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from fractions import Fraction
-from math import comb
 from typing import final
 
+from m2kt.betting import p_value
 from m2kt.errors import RequestError
 from m2kt.identity import AgentId, PacketId, TransferId
 from m2kt.meter import DataMeter
@@ -31,6 +30,9 @@ class Exam:
             raise RequestError(
                 f"expected one mark for each of {len(self.levels)} items, found {len(self.right)}"
             )
+
+    def __add__(self, more: "Exam") -> "Exam":
+        return Exam(self.levels + more.levels, self.right + more.right)
 
     @property
     def accuracy(self) -> dict[int, float]:
@@ -55,8 +57,8 @@ class Evidence:
         before: Accuracy by level of the student as it stood.
         after: Accuracy by level of the candidate, same items.
         gain: Share of items won minus share of items lost.
-        p_gain: Exact one-sided McNemar p-value of "not better".
-        p_loss: Exact one-sided McNemar p-value of "not worse".
+        p_gain: p-value of "not better", valid whenever the exam ended (betting).
+        p_loss: The same of "not worse".
         items: Number of paired probe items.
         figures: Anything else that was measured, by name.
     """
@@ -145,39 +147,62 @@ class JudgeRules:
     alpha: float = 0.05
 
 
-def binomial_tail(successes: int, trials: int) -> float:
-    """P(X >= successes) for X ~ Binomial(trials, 1/2), exactly."""
-    ways = sum(comb(trials, k) for k in range(successes, trials + 1))
-    return float(Fraction(ways, 2**trials))
+def decided(
+    before: Exam, after: Exam, rules: JudgeRules, figures: Mapping[str, float]
+) -> Verdict | None:
+    """What two exams on the same items show beyond doubt; None if that is nothing so far.
 
-
-def judge(before: Exam, after: Exam, rules: JudgeRules, figures: Mapping[str, float]) -> Verdict:
-    """Compares two exams on the same items by exact McNemar tests; undecided means no.
+    May be asked after every round of an exam: its tests are valid whenever they end.
 
     Raises:
         RequestError: the exams are not on the same items.
     """
+    lost, evidence = _weighed(before, after, figures)
+    if evidence.p_loss < rules.alpha:
+        detail = f"expected no loss, found {lost.count(1)} items lost and {lost.count(-1)} won"
+        return Rejected((Reason.REGRESSION,), (f"{detail} of {len(lost)}",), evidence)
+    if p_value(lost, at_most=-rules.min_gain) < rules.alpha:
+        return _too_little(evidence, rules)
+    if evidence.gain >= rules.min_gain and evidence.p_gain < rules.alpha:
+        return Accepted(evidence)
+    return None
+
+
+def judge(before: Exam, after: Exam, rules: JudgeRules, figures: Mapping[str, float]) -> Verdict:
+    """The verdict when there are no more items: what is still undecided means no.
+
+    Raises:
+        RequestError: the exams are not on the same items.
+    """
+    found = decided(before, after, rules, figures)
+    if found is not None:
+        return found
+    _, evidence = _weighed(before, after, figures)
+    if evidence.gain < rules.min_gain:
+        return _too_little(evidence, rules)
+    detail = f"expected p < {rules.alpha}, found {evidence.p_gain:.3f}; examine on more items"
+    return Rejected((Reason.UNDECIDED,), (detail,), evidence)
+
+
+def _weighed(
+    before: Exam, after: Exam, figures: Mapping[str, float]
+) -> tuple[list[float], Evidence]:
+    """For each item 1 if it was lost, -1 if it was won; and what follows."""
     if before.levels != after.levels:
         raise RequestError("expected two exams on the same items; examine both on one probe set")
-    pairs = list(zip(before.right, after.right, strict=True))
-    won = sum(now and not then for then, now in pairs)
-    lost = sum(then and not now for then, now in pairs)
-    evidence = Evidence(
+    pairs = zip(before.right, after.right, strict=True)
+    lost = [float(then) - float(now) for then, now in pairs]
+    return lost, Evidence(
         before=before.accuracy,
         after=after.accuracy,
-        gain=(won - lost) / max(1, len(pairs)),
-        p_gain=binomial_tail(won, won + lost),
-        p_loss=binomial_tail(lost, won + lost),
-        items=len(pairs),
+        gain=-sum(lost) / max(1, len(lost)),
+        p_gain=p_value([-its for its in lost], at_most=0.0),
+        p_loss=p_value(lost, at_most=0.0),
+        items=len(lost),
         figures=dict(figures),
     )
-    if evidence.p_loss < rules.alpha:
-        detail = f"expected no loss, found {lost} items lost and {won} won of {len(pairs)}"
-        return Rejected((Reason.REGRESSION,), (detail,), evidence)
-    if evidence.gain < rules.min_gain:
-        detail = f"expected a gain of {rules.min_gain:.3f}, found {evidence.gain:.3f}"
-        return Rejected((Reason.NO_GAIN,), (detail,), evidence)
-    if evidence.p_gain >= rules.alpha:
-        detail = f"expected p < {rules.alpha}, found {evidence.p_gain:.3f}; examine on more items"
-        return Rejected((Reason.UNDECIDED,), (detail,), evidence)
-    return Accepted(evidence)
+
+
+def _too_little(evidence: Evidence, rules: JudgeRules) -> Rejected:
+    detail = f"expected a gain of {rules.min_gain:.3f}, found {evidence.gain:.3f}"
+    return Rejected((Reason.NO_GAIN,), (detail,), evidence)

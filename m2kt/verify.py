@@ -15,7 +15,7 @@ from m2kt.probes import ProbeSet
 from m2kt.progress import Progress, Report, TransferState
 from m2kt.reasons import Reason
 from m2kt.student import Candidate, Student
-from m2kt.verdict import Exam, JudgeRules, Rejected, Verdict, judge
+from m2kt.verdict import Exam, JudgeRules, Rejected, Verdict, decided, judge
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,14 +24,16 @@ class VerifyRules:
 
     Attributes:
         judge: When it is good enough.
-        probes_per_level: Held-out items of each level.
+        probes_per_level: Held-out items of each level at most.
+        probes_per_round: Of each level; after each round the exam ends if it has shown enough.
         probe_seed: Known to the examiner alone.
         unsafe_phrases: Kept out of the loss: the projected concepts must stay away from these.
         unsafe_limit: Largest cosine allowed.
     """
 
     judge: JudgeRules = field(default_factory=JudgeRules)
-    probes_per_level: int = 40
+    probes_per_level: int = 100
+    probes_per_round: int = 20
     probe_seed: int = 1
     unsafe_phrases: tuple[str, ...] = ()
     unsafe_limit: float = 0.5
@@ -81,20 +83,29 @@ class Sitting:
     grammar: Grammar
     probes: ProbeSet
 
-    def examine(self, cal: ConceptAlignmentLayer | None) -> Exam:
-        """The exam of the student when it carries `cal`."""
-        return examine(self.student, self.grammar, self.probes, cal)
+    def examine(self, probes: ProbeSet, cal: ConceptAlignmentLayer | None) -> Exam:
+        """The exam of the student when it carries `cal`, on some of the items."""
+        return examine(self.student, self.grammar, probes, cal)
 
 
 def verify(sitting: Sitting, candidate: Candidate, rules: VerifyRules, report: Report) -> Verdict:
-    """Audits the candidate, examines it beside the student as it stands, and judges."""
-    items = {"items": float(len(sitting.probes.items))}
-    report(Progress("examining", items, TransferState.VERIFYING))
+    """Audits the candidate, and examines it beside the student as it stands until all is clear.
+
+    Items come in rounds, on which both are examined; the exam ends with the round after which
+    there is enough evidence, or with the last one.
+    """
+    most = float(len(sitting.probes.items))
+    report(Progress("examining", {"at_most": most}, TransferState.VERIFYING))
     findings = audit(sitting.student, candidate, rules)
     if findings:
         return Rejected((Reason.UNSAFE_DIRECTION,), findings)
-    before = sitting.examine(sitting.student.cal)
-    report(Progress("examined as it stands", {"before": before.mean}))
-    after = sitting.examine(candidate.cal)
-    report(Progress("examined with the candidate", {"after": after.mean}))
+    before = after = Exam((), ())
+    for probes in sitting.probes.rounds(rules.probes_per_round):
+        before += sitting.examine(probes, sitting.student.cal)
+        after += sitting.examine(probes, candidate.cal)
+        figures = {"items": float(len(after.right)), "before": before.mean, "after": after.mean}
+        report(Progress("examined as it stands, and with the candidate", figures))
+        verdict = decided(before, after, rules.judge, candidate.figures)
+        if verdict is not None:
+            return verdict
     return judge(before, after, rules.judge, candidate.figures)

@@ -56,3 +56,22 @@ def test_an_exam_without_probes_is_no_exam():
     with pytest.raises(RequestError):
         ProbeSet("arith.mod5", ())
     assert ProbeSet("arith.mod5", (Probe("1+1", 1, "2", ()),)).at(2) == ()
+
+
+@given(st.integers(1, 9), st.integers(1, 12))
+def test_rounds_are_all_items_once_and_levels_take_turns(per_level, size):
+    found = draw_probes(DOMAIN, seed=3, per_level=per_level)
+    rounds = list(found.rounds(size))
+    for level in DOMAIN.levels:
+        in_turn = [its.at(level) for its in rounds]
+        assert tuple(item for its in in_turn for item in its) == found.at(level)
+        assert all(len(its) == size for its in in_turn[:-1])
+    assert {its.domain for its in rounds} == {found.domain}
+
+
+def test_a_level_with_fewer_items_is_done_earlier():
+    left = {"1+1", "2*3", "4-4"}
+    found = draw_probes(DOMAIN, seed=1, per_level=5, exclude=ALL_OF_LEVEL_ONE - left)
+    assert [len(its.at(1)) for its in found.rounds(2)] == [2, 1, 0]
+    with pytest.raises(RequestError, match="at least one item"):
+        next(found.rounds(0))

@@ -4,7 +4,9 @@ from m2kt import domains
 from m2kt.align import align
 from m2kt.probes import draw_probes
 from m2kt.progress import silent
-from m2kt.verify import VerifyRules, audit, examine
+from m2kt.reasons import Reason
+from m2kt.verdict import Accepted, JudgeRules, Rejected
+from m2kt.verify import Sitting, VerifyRules, audit, examine, verify
 from tests.lessons import FAST, lesson, multiplication, pupil
 
 
@@ -22,3 +24,36 @@ def test_an_audit_finds_concepts_that_are_not_finite():
     assert audit(pupil(), candidate, VerifyRules()) == ()
     candidate.cal.phi.maps[0][0].weight.data[0, 0] = float("nan")
     assert "finite" in audit(pupil(), candidate, VerifyRules())[0]
+
+
+def sitting(per_level: int, *, of: str) -> Sitting:
+    """The pupil in a part of arithmetic modulo 7."""
+    domain = domains.get("arith.mod7")
+    probes = draw_probes(domain.restrict(domain.concepts_of(of)), seed=9, per_level=per_level)
+    return Sitting(pupil(), domain, probes)
+
+
+def test_an_exam_ends_with_the_round_that_shows_enough():
+    candidate = align(pupil(), lesson(), multiplication(), FAST, silent)
+    its, reports = sitting(24, of="*"), []
+    rules = VerifyRules(probes_per_round=6)
+    verdict = verify(its, candidate, rules, reports.append)
+    assert isinstance(verdict, Accepted)
+    levels = len({item.level for item in its.probes.items})
+    assert verdict.evidence.items == 6 * levels < len(its.probes.items)
+    strict = replace(rules, judge=JudgeRules(alpha=1e-12))
+    longer = verify(its, candidate, strict, silent)
+    assert longer.evidence.items > verdict.evidence.items
+    assert reports[0].figures["at_most"] == len(its.probes.items)
+
+
+def test_what_stays_in_doubt_is_refused_after_the_last_item():
+    untrained = replace(FAST, readout_steps=0, steps=0)
+    candidate = align(pupil(), lesson(), multiplication(), untrained, silent)
+    candidate.cal.reading = False
+    its = sitting(4, of="+-")
+    verdict = verify(its, candidate, VerifyRules(probes_per_round=2), silent)
+    assert isinstance(verdict, Rejected)
+    assert verdict.reasons == (Reason.NO_GAIN,)
+    assert verdict.evidence.items == len(its.probes.items)
+    assert verdict.evidence.gain == 0.0

@@ -292,9 +292,9 @@ class Evidence(_message.Message):
     gain: _builtins.float
     """Share of items won minus share of items lost."""
     p_gain: _builtins.float
-    """Exact one-sided McNemar p-value of "not better"."""
+    """p-value of "not better", valid whenever the exam ended (by betting against it)."""
     p_loss: _builtins.float
-    """Exact one-sided McNemar p-value of "not worse"."""
+    """The same of "not worse"."""
     items: _builtins.int
     """Number of paired probe items."""
     @_builtins.property
