@@ -1,10 +1,10 @@
 """Asking a teacher: traces that it writes itself, and which questions it takes to get them.
 
-Owns: `teacher_traces`, `ask`. Does not own: which facts traces may recall (extract).
+Owns: `teacher_traces`, `ask`, `follows`. Does not own: which facts traces may recall (extract).
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from m2kt.domain import Grammar, Trace
@@ -26,7 +26,7 @@ def teacher_traces(
     """Traces that the teacher generates, and how many questions it was asked for them.
 
     Only traces whose every step recalls one of the facts `shown` are kept. What the teacher
-    says is kept as it is, right or wrong: nothing here knows the facts.
+    says of a fact is kept as it is, right or wrong: nothing here knows the facts.
 
     Args:
         teacher: Who is asked.
@@ -117,7 +117,10 @@ def ask(
     level: int,
     shown: frozenset[str],
 ) -> list[Trace]:
-    """Traces that the teacher writes under `questions`, if they recall none but `shown`."""
+    """Traces that the teacher writes under `questions`, if they recall none but `shown`.
+
+    A trace that does not follow from what it says itself of the facts is a slip, and left out.
+    """
     said = teacher.complete(
         [question + "\n" for question in questions],
         max_new_tokens=grammar.completion_characters(level),
@@ -130,6 +133,15 @@ def ask(
             trace = grammar.parse(f"{question}\n{body}{mark}{ending}\n")
         except PacketError:
             continue
-        if all(grammar.recalled(step) in shown for step in trace.steps):
+        said_of = {grammar.recalled(step): step.result for step in trace.steps}
+        if said_of.keys() <= shown and follows(grammar, trace, said_of):
             traces.append(trace)
     return traces
+
+
+def follows(grammar: Grammar, trace: Trace, results: Mapping[str, str]) -> bool:
+    """Whether its question, worked out with these results of facts, is that very trace."""
+    try:
+        return grammar.work(trace.question, results.__getitem__) == trace
+    except (KeyError, PacketError):
+        return False

@@ -31,8 +31,8 @@ from m2kt.tensors import Exemplars
 
 DEVIATION: Final = 0.02
 """Of the weights of a teacher that was never trained."""
-CHECKED: Final = ScreenRules(max_refuted_share=0.01)
-"""Like a student's own, but for a slip in a hundred traces: teachers make some."""
+CHECKED: Final = ScreenRules()
+"""A student's own."""
 UNCHECKED: Final = ScreenRules(check_traces=False)
 """For traces that are wrong on purpose: a student would refuse them."""
 

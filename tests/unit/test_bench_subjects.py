@@ -19,6 +19,13 @@ def test_a_subjects_lesson_holds_every_concept_of_its_domain(name):
     assert len(lesson.packets) == len(subject(name).teachers)
 
 
+@pytest.mark.parametrize("name", ["arith.digits", "logic.prop"])
+def test_a_whole_packet_of_a_teacher_that_slips_passes_a_students_own_rules(name):
+    domain, lesson = domains.get(name), draw_lesson(subject(name), ExtractConfig())
+    assert not any(domain.faults(trace) for trace in lesson.traces)
+    assert len(lesson.traces) > 200
+
+
 def test_teachers_of_one_subject_share_it_out():
     its = subject("arith.mod7")
     parts = [{c.id for c in its.taught(name).concepts} for name in its.teachers]
