@@ -5,7 +5,7 @@ Owns: `teacher_traces`, `ask`, `follows`. Does not own: which facts traces may r
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from m2kt.domain import Grammar, Trace
 from m2kt.errors import CompatibilityError, PacketError
@@ -52,12 +52,17 @@ def teacher_traces(
     return tuple(kept), interview.asked
 
 
+class _NotShownError(Exception):
+    """A question leads to a fact that is not to be shown."""
+
+
 @dataclass(slots=True, eq=False)
 class _Interview:
     """Questions to a teacher that recall none but the facts `shown`.
 
     Attributes:
         asked: How many there were.
+        said: Results of the facts that the teacher was asked for alone.
     """
 
     teacher: LanguageModel
@@ -66,22 +71,28 @@ class _Interview:
     per_level: int
     rng: random.Random
     asked: int = 0
+    said: dict[str, str] = field(default_factory=dict)
 
     def facts(self, names: Sequence[str]) -> list[Trace]:
         """One for each fact, as far as there is a question that asks for it alone."""
         first = self.grammar.levels[0]
         single = [self.grammar.restrict(frozenset({one})) for one in names]
-        return self._ask([its.question(self.rng, first).text for its in single], first)
+        found = self._ask([its.question(self.rng, first).text for its in single], first)
+        steps = [step for trace in found for step in trace.steps]
+        self.said = {self.grammar.recalled(step): step.result for step in steps}
+        return found
 
     def problems(self, level: int) -> list[Trace]:
         """As many as are wanted of a level, if they can be had."""
-        wanted, found = self.per_level, dict[str, Trace]()
+        found: list[Trace] = []
+        posed: set[str] = set()
         for _ in range(ROUNDS):
-            for trace in self._ask_some(level):
-                found.setdefault(trace.question, trace)
-            if len(found) >= wanted:
+            questions = [question for question in self._pose(level) if question not in posed]
+            posed.update(questions)
+            found += self._ask(questions, level)
+            if len(found) >= self.per_level:
                 break
-        return list(found.values())[:wanted]
+        return found[: self.per_level]
 
     def missing(self, kept: Sequence[Trace]) -> list[Trace]:
         """Such as recall what `kept` does not: what no question asks for alone.
@@ -91,15 +102,33 @@ class _Interview:
         left, found = set(self.shown).difference(*map(self._recalled, kept)), list[Trace]()
         for level in self.grammar.levels[1:-1]:
             for _ in range(ROUNDS):
-                for trace in self._ask_some(level) if left else ():
+                for trace in self._ask(self._pose(level), level) if left else ():
                     if left & self._recalled(trace):
                         found.append(trace)
                         left -= self._recalled(trace)
         return found
 
-    def _ask_some(self, level: int) -> list[Trace]:
+    def _pose(self, level: int) -> list[str]:
+        """Different questions, without those that lead to a fact which is not to be shown."""
         narrowed, count = self.grammar.restrict(self.shown), 2 * self.per_level
-        return self._ask([narrowed.question(self.rng, level).text for _ in range(count)], level)
+        drawn = [narrowed.question(self.rng, level).text for _ in range(count)]
+        return [question for question in dict.fromkeys(drawn) if self._stays(question)]
+
+    def _stays(self, question: str) -> bool:
+        """Whether it recalls nothing but `shown`, as far as the teacher has said where it leads."""
+
+        def recall(fact: str) -> str:
+            if fact not in self.shown:
+                raise _NotShownError
+            return self.said[fact]
+
+        try:
+            self.grammar.work(question, recall)
+        except _NotShownError:
+            return False
+        except KeyError:
+            pass  # nobody knows: ask
+        return True
 
     def _ask(self, questions: Sequence[str], level: int) -> list[Trace]:
         self.asked += len(questions)
@@ -121,6 +150,8 @@ def ask(
 
     A trace that does not follow from what it says itself of the facts is a slip, and left out.
     """
+    if not questions:
+        return []
     said = teacher.complete(
         [question + "\n" for question in questions],
         max_new_tokens=grammar.completion_characters(level),
