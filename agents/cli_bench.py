@@ -10,9 +10,9 @@ import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.progress import (
@@ -22,12 +22,16 @@ from rich.progress import (
     TaskID,
     TextColumn,
     TimeElapsedColumn,
+    TimeRemainingColumn,
 )
 
 from m2kt import progress
 from m2kt.errors import RequestError
 
 from . import console
+
+if TYPE_CHECKING:
+    from m2kt.bench.comparison import TransferConfig
 
 CELLS: Final = Path("bench/cells")
 CURVES: Final = {"reveal": "share of the facts shown", "geometry": "the same of relations"}
@@ -102,7 +106,7 @@ def transfer(
 ) -> None:
     """Transfers every domain, and runs controls, curves and baselines beside it."""
     from m2kt.bench.comparison import QUICK, TransferConfig
-    from m2kt.bench.transfer import cells_of, measure_transfer
+    from m2kt.bench.transfer import measure_transfer
 
     usual = QUICK if quick else TransferConfig()
     config = replace(
@@ -117,13 +121,28 @@ def transfer(
         seeds=tuple(range(seeds)) if seeds else usual.seeds,
     )
     shown = html if out is None else _page_file(out, html)
-    console.say(f"{len(set(cells_of(config)))} cells; what stands in {cells} is not run again")
+    _say_how_long(config, cells)
     with _bar() as bar:
         told = console.plain(_when_and_how() | measure_transfer(config, cells, _Cells(bar).tell))
     _keep(out, told)
     show_transfer(told)
     if shown is not None:
         _draw(told, shown)
+
+
+def _say_how_long(config: "TransferConfig", folder: Path) -> None:
+    """How much there is to run, and how long that takes at most on this machine."""
+    from m2kt.bench.forecast import forecast
+    from m2kt.bench.matrix import missing
+    from m2kt.bench.transfer import cells_of
+
+    every = set(cells_of(config))
+    rest = missing(cells_of(config), folder)
+    console.say(f"{len(every)} cells, of which {len(every) - len(rest)} stand in {folder}")
+    if rest:
+        console.say("how long the rest takes: a lesson of each kind is begun")
+        most_s = forecast(rest, workers=config.workers, threads=config.threads)
+        console.say(f"at most {timedelta(seconds=round(most_s))}, writing examples left out")
 
 
 @app.command()
@@ -272,6 +291,7 @@ def _bar() -> Progress:
         BarColumn(),
         TextColumn("{task.fields[news]}"),
         TimeElapsedColumn(),
+        TimeRemainingColumn(),
         console=console.err,
     )
 

@@ -9,6 +9,7 @@ import random
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import pairwise
 from typing import Any, Final, final
 
 from m2kt import domains
@@ -87,23 +88,25 @@ def run_cell(cell: Cell) -> dict[str, Any]:
     Raises:
         M2KTError: it could not be run.
     """
-    started_s = time.perf_counter()
+    watch = [time.perf_counter()]
     its, domain = subject(cell.domain), domains.get(cell.domain)
     lesson = _lesson(cell, its)
     exclude = {trace.question for trace in lesson.traces}
     probes = draw_probes(domain, seed=PROBE_SEED, per_level=cell.per_level, exclude=exclude)
-    prepared_s = time.perf_counter() - started_s
+    watch.append(time.perf_counter())
     figures: dict[str, float] = {}
     meter: dict[str, int] = {}
     if cell.way == TEACHER:
+        watch.append(watch[-1])
         exam = composed_exam(its, probes)
     else:
         student = Student(STUDENT, load_model(cell.student))
-        started_s = time.perf_counter()
         cal, figures, meter = _taught(cell, its, lesson, student, probes)
-        figures = {**figures, "learning_s": time.perf_counter() - started_s}
+        watch.append(time.perf_counter())
         examples = _examples(cell, lesson) if cell.way in {"four_shot", RIDGE} else ""
         exam = examine(student, domain, probes, cal, examples=examples)
+    watch.append(time.perf_counter())
+    laps = zip(("prepared_s", "learning_s", "exam_s"), pairwise(watch), strict=True)
     return {
         "cell": json.loads(json.dumps(asdict(cell))),
         "mean": exam.mean,
@@ -111,7 +114,7 @@ def run_cell(cell: Cell) -> dict[str, Any]:
         "levels": list(exam.levels),
         "right": [int(mark) for mark in exam.right],
         "unseen": _unseen(lesson, probes, exam),
-        "figures": figures | {"prepared_s": prepared_s},
+        "figures": figures | {name: end - start for name, (start, end) in laps},
         "meter": meter,
     }
 

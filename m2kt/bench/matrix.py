@@ -3,7 +3,7 @@
 A result is kept under the digest of its settings and of the code and models that made it, so a
 run that was broken off goes on where it stopped, and no result outlives what made it.
 
-Owns: `run_all`, the folder of results. Does not own: what a cell does (cells).
+Owns: `run_all`, `run_side_by_side`, the folder of results. Does not own: what a cell does (cells).
 """
 
 import json
@@ -31,6 +31,7 @@ CODE: Final = ("*.py", "domains/*.py", "domains/*.toml", "bench/*.py")
 UNRELATED: Final = (
     "bench/ablations.py",
     "bench/comparison.py",
+    "bench/forecast.py",
     "bench/ingest.py",
     "bench/matrix.py",
     "bench/spread.py",
@@ -55,11 +56,11 @@ def run_all(
         M2KTError: a cell could not be run; all others were, and their results are kept.
     """
     wanted = list(dict.fromkeys(cells))
-    found = {cell: kept for cell in wanted if (kept := _kept(cell, folder)) is not None}
-    rest = [cell for cell in wanted if cell not in found]
+    rest = missing(wanted, folder)
+    found = {cell: _kept(cell, folder) for cell in wanted if cell not in rest}
     total = float(len(wanted))
     report(Progress("cells", {"done": float(len(found)), "of": total}))
-    for cell, result in _run(rest, workers, threads):
+    for cell, result in run_side_by_side(rest, workers=workers, threads=threads):
         _keep(cell, result, folder)
         found[cell] = result
         name = f"{cell.student} {cell.domain} {cell.way}"
@@ -67,10 +68,19 @@ def run_all(
     return found
 
 
-def _run(
-    cells: Sequence[Cell], workers: int, threads: int
+def missing(cells: Sequence[Cell], folder: Path) -> list[Cell]:
+    """Those without a result in `folder`, each once."""
+    return [cell for cell in dict.fromkeys(cells) if not place(cell, folder).exists()]
+
+
+def run_side_by_side(
+    cells: Sequence[Cell], *, workers: int, threads: int
 ) -> Iterator[tuple[Cell, dict[str, Any]]]:
-    """Results as they come."""
+    """Results as they come; none is kept.
+
+    Raises:
+        M2KTError: a cell could not be run, once all others have.
+    """
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(
         workers, mp_context=context, initializer=_begin, initargs=(threads,)
@@ -125,11 +135,8 @@ def _model_digest(name: str) -> str:
     return digest_of(*(file.read_bytes() for file in sorted(zoo.folder(name).iterdir())))
 
 
-def _kept(cell: Cell, folder: Path) -> dict[str, Any] | None:
-    path = place(cell, folder)
-    if not path.exists():
-        return None
-    found: dict[str, Any] = json.loads(path.read_text())
+def _kept(cell: Cell, folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(place(cell, folder).read_text())
     return found
 
 
