@@ -108,7 +108,7 @@ QUICK: Final = TransferConfig(
     reveal=(0.2, 1.0),
     geometry=(0.05,),
     relating=AlignConfig(steps=200),
-    examples=(300, 3_000),
+    examples=(300, 10_000),
     per_level=60,
 )
 """One pair, two domains, all controls, one seed."""
