@@ -8,6 +8,8 @@ Owns: `run_all`, `run_side_by_side`, the folder of results. Does not own: what a
 
 import json
 import multiprocessing
+import os
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import asdict
@@ -103,9 +105,18 @@ def run_side_by_side(
 
 
 def _begin(threads: int) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     logging.disable_progress_bar()
     logging.set_verbosity_error()
     torch.set_num_threads(threads)
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would go on with its cell, for nobody."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def place(cell: Cell, folder: Path) -> Path:

@@ -1,7 +1,11 @@
 """Cells run once; what is kept is read, and nothing half is kept."""
 
+import subprocess
+import sys
+import time
 from dataclasses import replace
 
+import psutil
 import pytest
 
 from m2kt.bench import matrix
@@ -52,3 +56,34 @@ def test_a_cell_that_fails_takes_no_other_with_it(tmp_path):
         run([broken, CELL], tmp_path)
     assert place(CELL, tmp_path).exists()
     assert not place(broken, tmp_path).exists()
+
+
+ENDLESS = """
+from dataclasses import replace
+from m2kt.bench.matrix import run_side_by_side
+from tests.unit.test_bench_matrix import CELL
+
+if __name__ == "__main__":
+    longer = replace(CELL, way="with_c", align=replace(CELL.align, steps=10**6, settled=2.0))
+    list(run_side_by_side([longer], workers=1, threads=1))
+"""
+
+
+def test_workers_of_a_comparison_that_was_killed_end_with_it(tmp_path):
+    script = tmp_path / "endless.py"
+    script.write_text(ENDLESS)
+    parent = subprocess.Popen([sys.executable, str(script)], env={"PYTHONPATH": "."})
+    workers: list[psutil.Process] = []
+    end = time.monotonic() + 60
+    while not any(its.cpu_times().user > 1 for its in workers) and time.monotonic() < end:
+        assert parent.poll() is None
+        time.sleep(0.1)
+        found = psutil.Process(parent.pid).children()
+        workers = [its for its in found if "spawn_main" in " ".join(its.cmdline())]
+    assert workers
+    parent.kill()
+    parent.wait()
+    _, alive = psutil.wait_procs(workers, timeout=20)
+    for its in alive:
+        its.kill()
+    assert not alive
