@@ -319,15 +319,19 @@ class _News:
 
 
 class _Cells:
-    """Turns what the matrix tells into one bar, and a line for each cell."""
+    """Turns what the matrix tells into one bar, and a line for each cell; then come contenders."""
 
     def __init__(self, bar: Progress) -> None:
         self._bar = bar
         self._task = bar.add_task("cells", total=None, news="")
+        self._contenders = _News(bar)
 
     def tell(self, news: progress.Progress) -> None:
         """Of the state of things."""
         figures = news.figures
+        if "done" not in figures:
+            self._contenders.tell(news)
+            return
         done, total = figures["done"], figures["of"]
         self._bar.update(self._task, completed=done, total=total, news=news.message)
         if "mean" in figures:

@@ -9,6 +9,7 @@ import pytest
 from m2kt.bench.comparison import QUICK
 from m2kt.bench.matrix import place
 from m2kt.bench.transfer import cells_of
+from m2kt.progress import Progress
 from m2kt_agents import cli, cli_bench
 from tests.comparisons import comparison, result_of
 from tests.pages import Page
@@ -174,3 +175,15 @@ def test_a_benchmark_runs_to_its_end_and_writes_its_record(monkeypatch, capsys, 
     assert told.err.index("min") < told.err.index("alignment"), "how long, then the first bar"
     assert "alignment: 5 steps  accuracy" in told.err
     assert all(name in told.out for name in CONTENDERS)
+
+
+def test_a_comparison_tells_of_cells_and_then_of_contenders(capsys):
+    with cli_bench._bar() as bar:
+        told = cli_bench._Cells(bar)
+        told.tell(Progress("student domain with_c", {"done": 1.0, "of": 2.0, "mean": 0.5}))
+        told.tell(Progress("packets, operations of a few steps, matmul peak"))
+        told.tell(Progress("bare_loop", {"steps": 5.0, "of": 20.0, "accuracy": 0.25}))
+    said = capsys.readouterr().err
+    assert "1/2  student domain with_c  0.500" in said
+    assert "packets, operations of a few steps, matmul peak" in said
+    assert "bare_loop: 5 steps  accuracy 0.250" in said
