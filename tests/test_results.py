@@ -47,3 +47,29 @@ def test_the_table_of_geometry_in_the_readme_is_that_of_its_record():
     for share, row in its.items():
         cells = [f"{float(share):.0%}", *(f"{row[way]['accuracy']:.3f}" for way in ways)]
         assert f"| {' | '.join(cells)} |" in README
+
+
+def test_the_table_of_controls_in_the_readme_is_that_of_its_record():
+    its = record("quick")["controls"]
+    ways = ("with_c", "without_c", "shuffled_c", "random_c", "untrained_c", "wrong_facts")
+    for domain in its["with_c"]["domains"]:
+        cells = [f"{its[way]['domains'][domain]['accuracy']:.3f}" for way in ways]
+        assert f"| `{domain}` | {' | '.join(cells)} |" in README
+
+
+def test_the_table_of_baselines_in_the_readme_is_that_of_its_record():
+    its = record("quick")
+    rows = {
+        ("distillation", "10000"): "distillation of the teacher's answers and their distribution",
+        ("sequences", "300"): "the teacher's own traces",
+        ("sequences", "10000"): "the teacher's own traces",
+        ("packet_text", "280"): "LoRA on the text of a packet that shows all facts",
+        ("ridge", "73"): "ridge regression from C, traces in the prompt",
+    }
+    for (way, count), words in rows.items():
+        share = its["baselines"][way]["accuracy_at"][count]
+        assert f"| {words} | {int(count):,} | {share:.3f} |" in README
+    assert f"{its['reduction']['ours']['traces']} traces" in README
+    assert f"{its['reduction']['ours']['bytes']:,}" in README
+    assert f"took {its['ingest']['vs_peft_trainer']:.2f} times less" in README
+    assert f"and {its['ingest']['vs_bare_loop']:.2f} times less" in README
