@@ -136,9 +136,9 @@ def _say_how_long(config: "TransferConfig", folder: Path) -> None:
     from m2kt.bench.matrix import missing
     from m2kt.bench.transfer import cells_of
 
-    every = set(cells_of(config))
-    rest = missing(cells_of(config), folder)
-    console.say(f"{len(every)} cells, of which {len(every) - len(rest)} stand in {folder}")
+    cells = cells_of(config)
+    rest, count = missing(cells, folder), len(set(cells))
+    console.say(f"{count} cells, of which {count - len(rest)} stand in {folder}")
     if rest:
         console.say("how long the rest takes: a lesson of each kind is begun")
         most_s = forecast(rest, workers=config.workers, threads=config.threads)

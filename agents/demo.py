@@ -262,7 +262,7 @@ class Demo:
 
     async def _poisoned(self) -> None:
         name, _ = LIAR
-        questions = self._samples(max(1, self._per_level // 10))
+        questions = self._samples(self._per_level // 4)
         before, head = await self._answers(questions), await self._head()
         address = await self._stage.start(self._people.settings[name], broker="")
         view, _ = await self._transfer([address])

@@ -38,8 +38,8 @@ class Pace:
 def forecast(cells: Sequence[Cell], *, workers: int, threads: int) -> float:
     """Seconds that `cells` take at most, as many side by side as will be.
 
-    A lesson of each student in each domain is begun, which takes part of a minute; how long
-    teachers take to write examples for baselines is left out.
+    A lesson of each student in each domain is begun; how long teachers take to write examples
+    for baselines is left out.
     """
     kinds = {(cell.student, cell.domain): cell for cell in cells}
     briefs = {_brief(cell): kind for kind, cell in kinds.items()}

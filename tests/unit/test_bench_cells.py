@@ -69,6 +69,8 @@ def test_an_unknown_way_is_refused():
 
 def test_a_lesson_may_hold_fewer_concepts_and_exemplars():
     usual = Cell(domain="arith.mod7", way="with_c", reveal=0.5, **SMALL)
-    few = run_cell(replace(usual, held=0.0, exemplars=4))["meter"]
-    assert few["concepts"] == 147  # what was extracted; learnt are those that a trace shows
-    assert few["exemplars"] == 4 * 147
+    few, whole = run_cell(replace(usual, held=0.0, exemplars=4)), run_cell(usual)
+    assert few["meter"]["exemplars"] == 4 * 147
+    assert whole["figures"]["concepts_read"] == 147
+    shown = whole["figures"]["concepts_shown"]
+    assert few["figures"]["concepts_read"] == few["figures"]["concepts_shown"] == shown < 147

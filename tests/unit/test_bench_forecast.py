@@ -48,7 +48,5 @@ def test_a_pace_is_seconds_by_step_and_by_problem():
     assert pace_of({"figures": figures, "levels": [1] * 4 + [2] * 4}) == PACE
 
 
-def test_each_kind_of_lesson_is_begun_and_the_more_there_is_to_do_the_longer_it_takes():
-    one = forecast([CELL], workers=1, threads=1)
-    many = forecast([replace(CELL, seed=seed) for seed in range(100)], workers=1, threads=1)
-    assert 0 < one < many
+def test_a_lesson_is_begun_to_find_out():
+    assert forecast([CELL], workers=1, threads=1) > 0
