@@ -45,6 +45,11 @@ Shares = Annotated[
     typer.Option(help="Of the facts shown, in reveal and geometry; again for more."),
 ]
 
+Examples = Annotated[
+    list[int] | None,
+    typer.Option(min=1, help="Of each baseline; again for more."),
+]
+
 app = typer.Typer(no_args_is_help=True, help="Benchmarks, each with its record as JSON.")
 
 
@@ -98,6 +103,7 @@ def transfer(
     ] = None,
     part: Parts = None,
     share: Shares = None,
+    examples: Examples = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="Their number.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
     threads: Annotated[int, typer.Option(min=1, help="Of each process.")] = 1,
@@ -118,6 +124,7 @@ def transfer(
         parts=tuple(part or usual.parts),
         reveal=tuple(share or usual.reveal),
         geometry=tuple(share or usual.geometry),
+        examples=tuple(examples or usual.examples),
         seeds=tuple(range(seeds)) if seeds else usual.seeds,
     )
     shown = html if out is None else _page_file(out, html)

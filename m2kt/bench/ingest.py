@@ -6,8 +6,9 @@
     mfu             FLOP/s of alignment, by the measured bf16 matmul peak
 
 The target is a share of the accuracy with which alignment ends, on held-out problems. If a
-contender does not reach it, the ratio is a lower bound: all its seconds take the place of those
-that it would have needed. Clocks stand still during exams.
+contender does not reach it, or is broken off because it took many times as long, the ratio is a
+lower bound: all its seconds take the place of those that it would have needed. Clocks stand
+still during exams.
 
 FLOPs of a step: 2 * rows * parameters for every product of a matrix that is computed, once
 forward, once backward for the gradient of its input, and once for its own. So a token costs
@@ -39,7 +40,7 @@ from m2kt.bench.course import (
 from m2kt.bench.machine import describe, matmul_peak
 from m2kt.bench.runs import Run, counted_run, planned, starting_s, timed_run
 from m2kt.bench.subjects import draw_lesson, subject
-from m2kt.bench.watch import REHEARSAL
+from m2kt.bench.watch import REHEARSAL, Goal
 from m2kt.errors import AlignmentError, RequestError
 from m2kt.extract import ExtractConfig
 from m2kt.progress import Progress, Report
@@ -62,6 +63,7 @@ class IngestConfig:
         extract: What the teachers put into their packets.
         text_learning_rate: Peak for contenders that train on texts alone.
         patience: Steps that they may take for each of alignment's rehearsal.
+        most_times: They are broken off at so many times alignment's seconds to the target.
         target_share: Share of alignment's last accuracy that is to be reached.
         probes_per_level: Held-out problems.
         examine_every: Steps of rehearsal between two exams.
@@ -74,6 +76,7 @@ class IngestConfig:
     extract: ExtractConfig = field(default_factory=ExtractConfig)
     text_learning_rate: float = 4e-3
     patience: int = 3
+    most_times: float = 6.0
     target_share: float = 0.9
     probes_per_level: int = 40
     examine_every: int = 5
@@ -81,11 +84,14 @@ class IngestConfig:
 
     def __post_init__(self) -> None:
         readout, rehearsal = self.align.readout_steps, self.align.steps
-        if min(readout, rehearsal, self.examine_every) < 2 or self.patience < 1:
+        if (
+            min(readout, rehearsal, self.examine_every) < 2
+            or min(self.patience, self.most_times) < 1
+        ):
             raise RequestError(
-                "expected at least two steps of each phase and before an exam, and a patience of 1,"
-                f" found {readout}, {rehearsal}, {self.examine_every} and {self.patience}; what a"
-                " step costs is a difference"
+                "expected at least two steps of each phase and before an exam, and a patience and"
+                f" times of 1, found {readout}, {rehearsal}, {self.examine_every},"
+                f" {self.patience} and {self.most_times}; what a step costs is a difference"
             )
         if rehearsal % self.examine_every:
             raise RequestError(
@@ -118,13 +124,13 @@ def measure_ingest(config: IngestConfig, report: Report) -> dict[str, Any]:
     report(Progress(f"at most about {expected_s / 60:.1f} min", {"expected_s": expected_s}))
     peaks = {name: matmul_peak(its, seconds=config.peak_s) for name, its in TYPES.items()}
     ours = timed_run(OURS, course, None, report)
-    target = config.target_share * _learnt(ours, before)
-    others = [timed_run(name, course, target, report) for name in CONTENDERS if name != OURS]
-    rows = {run.name: _row(run, trials[run.name], target, peaks) for run in (ours, *others)}
+    goal = goal_of(config, ours, before)
+    others = [timed_run(name, course, goal, report) for name in CONTENDERS if name != OURS]
+    rows = {run.name: _row(run, trials[run.name], goal, peaks) for run in (ours, *others)}
     return {
         "format": FORMAT,
         "ingest": headline(rows),
-        "target": {"accuracy": target, "share": config.target_share, "before": before},
+        "target": {"accuracy": goal.accuracy, "share": config.target_share, "before": before},
         "contenders": rows,
         "matmul_peak_flops": peaks,
         "course": _about(course),
@@ -171,15 +177,21 @@ def _examined(course: Course) -> tuple[float, float]:
     return exam.mean, time.perf_counter() - began_s
 
 
-def _learnt(ours: Run, before: float) -> float:
-    """Accuracy with which alignment ends."""
+def goal_of(config: IngestConfig, ours: Run, before: float) -> Goal:
+    """What the others have to reach, and how long they may take.
+
+    Raises:
+        AlignmentError: alignment taught nothing.
+    """
     after = ours.marks[-1].accuracy
     if after <= before:
         raise AlignmentError(
             f"expected alignment to teach something, found {after:.3f} after it and {before:.3f}"
             " before; give it more steps"
         )
-    return after
+    accuracy = config.target_share * after
+    first = next(mark for mark in ours.marks if mark.accuracy >= accuracy)
+    return Goal(accuracy=accuracy, seconds=config.most_times * first.seconds)
 
 
 def _expected_s(trials: Collection[Run], course: Course, exam_s: float) -> float:
@@ -192,9 +204,9 @@ def _expected_s(trials: Collection[Run], course: Course, exam_s: float) -> float
     return total
 
 
-def _row(run: Run, trial: Run, target: float, peaks: Mapping[str, float]) -> dict[str, Any]:
+def _row(run: Run, trial: Run, goal: Goal, peaks: Mapping[str, float]) -> dict[str, Any]:
     """What one contender did."""
-    mark, steps = run.reached(target), {phase: run.steps(phase) for phase in run.phases}
+    mark, steps = run.reached(goal.accuracy), {phase: run.steps(phase) for phase in run.phases}
     flops = sum(count * trial.flops_per_step(phase) for phase, count in steps.items())
     return {
         "trainable": run.trainable,

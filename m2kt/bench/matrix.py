@@ -33,11 +33,16 @@ CODE: Final = ("*.py", "domains/*.py", "domains/*.toml", "bench/*.py")
 UNRELATED: Final = (
     "bench/ablations.py",
     "bench/comparison.py",
+    "bench/contenders.py",
+    "bench/course.py",
     "bench/forecast.py",
     "bench/ingest.py",
+    "bench/machine.py",
     "bench/matrix.py",
+    "bench/runs.py",
     "bench/spread.py",
     "bench/transfer.py",
+    "bench/watch.py",
 )
 """Of those, what no result depends on: it chooses cells, or is about something else."""
 

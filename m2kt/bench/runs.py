@@ -19,7 +19,7 @@ from m2kt import domains
 from m2kt.bench.contenders import CONTENDERS, OURS
 from m2kt.bench.course import DOMAIN, Course, load_student
 from m2kt.bench.machine import peak_rss_mib
-from m2kt.bench.watch import REHEARSAL, Lap, Mark, Watch
+from m2kt.bench.watch import REHEARSAL, Goal, Lap, Mark, Watch
 from m2kt.errors import AlignmentError
 from m2kt.progress import Progress, Report, silent
 from m2kt.verify import examine
@@ -104,13 +104,13 @@ def _product_flops(_: Shape, left: Shape, right: Shape, **_others: object) -> in
     return 2 * left[0] * left[1] * right[1]
 
 
-def timed_run(name: str, course: Course, target: float | None, report: Report) -> Run:
+def timed_run(name: str, course: Course, goal: Goal | None, report: Report) -> Run:
     """A run in a new process.
 
     Args:
         name: Of the contender.
         course: What is learnt.
-        target: Accuracy at which it may stop; None to go to the end.
+        goal: When it may stop; None to go to the end.
         report: Hears of every exam.
 
     Raises:
@@ -119,7 +119,7 @@ def timed_run(name: str, course: Course, target: float | None, report: Report) -
     report(Progress(name, {"steps": 0.0, "of": float(planned(name, REHEARSAL, course))}))
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe(duplex=False)
-    process = context.Process(target=_child, args=(there, name, course, target), daemon=True)
+    process = context.Process(target=_child, args=(there, name, course, goal), daemon=True)
     process.start()
     there.close()
     try:
@@ -152,17 +152,17 @@ def _begin() -> None:
     """All that has to be imported is, once this is called."""
 
 
-def _child(there: Connection, name: str, course: Course, target: float | None) -> None:
+def _child(there: Connection, name: str, course: Course, goal: Goal | None) -> None:
     logging.disable_progress_bar()
     logging.set_verbosity_error()
     torch.set_num_threads(course.threads)
-    there.send(_run(name, course, target, there.send, None))
+    there.send(_run(name, course, goal, there.send, None))
 
 
 def _run(
     name: str,
     course: Course,
-    target: float | None,
+    goal: Goal | None,
     report: Report,
     counter: FlopCounterMode | None,
 ) -> Run:
@@ -175,7 +175,7 @@ def _run(
         return found
 
     flops = counter.get_total_flops if counter else lambda: 0
-    watch = Watch(accuracy, every=course.examine_every, target=target, flops=flops)
+    watch = Watch(accuracy, every=course.examine_every, goal=goal, flops=flops)
     trainable = CONTENDERS[name](course, student, watch)
     rehearsed = course.batches[: watch.steps(REHEARSAL)]
     ids = [student.language_model.encode_trace(trace).ids for batch in rehearsed for trace in batch]

@@ -4,6 +4,7 @@ Owns: `Watch`: when each step ended, and what the student could do by then.
 Does not own: the steps (contenders), the exam itself (m2kt.verify).
 """
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -41,6 +42,20 @@ class Mark:
 
 
 @final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Goal:
+    """When a run need not go on.
+
+    Attributes:
+        accuracy: It is as good as that.
+        seconds: It took so long, exams not counted.
+    """
+
+    accuracy: float
+    seconds: float = math.inf
+
+
+@final
 class Watch:
     """Times one run. Call `start`, then `lap` after every step.
 
@@ -55,7 +70,7 @@ class Watch:
         examine: Callable[[], float],
         *,
         every: int,
-        target: float | None = None,
+        goal: Goal | None = None,
         flops: Callable[[], int] = lambda: 0,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
@@ -64,11 +79,11 @@ class Watch:
         Args:
             examine: Gives the accuracy on held-out problems.
             every: Steps of rehearsal between two exams.
-            target: Accuracy at which a contender need not go on; none to go to the end.
+            goal: When a contender need not go on; none to go to the end.
             flops: Operations so far.
             clock: Seconds.
         """
-        self._examine, self._every, self._target = examine, every, target
+        self._examine, self._every, self._goal = examine, every, goal
         self._flops, self._clock = flops, clock
         self._began = self._paused = 0.0
         self._counted = 0
@@ -81,13 +96,13 @@ class Watch:
         self._counted, self._began = self._flops(), self._clock()
 
     def lap(self, phase: str = REHEARSAL) -> bool:
-        """Notes the end of a step; whether the target is reached."""
+        """Notes the end of a step; whether the goal is reached, or its time is over."""
         seconds = self._clock() - self._began - self._paused
         self.laps.append(Lap(phase, seconds, self._flops() - self._counted))
         steps = self.steps(phase)
         if phase == REHEARSAL and steps % self._every == 0:
             self._mark(steps, seconds)
-        return self.reached is not None
+        return self._over(seconds)
 
     def finish(self) -> None:
         """Examines after the last step, if that has not been done."""
@@ -99,12 +114,11 @@ class Watch:
         """Steps of `phase` that have ended."""
         return sum(lap.phase == phase for lap in self.laps)
 
-    @property
-    def reached(self) -> Mark | None:
-        """The first exam that reached the target."""
-        if self._target is None:
-            return None
-        return next((mark for mark in self.marks if mark.accuracy >= self._target), None)
+    def _over(self, seconds: float) -> bool:
+        if self._goal is None:
+            return False
+        best = max((mark.accuracy for mark in self.marks), default=0.0)
+        return best >= self._goal.accuracy or seconds >= self._goal.seconds
 
     def _mark(self, steps: int, seconds: float) -> None:
         stopped = self._clock()

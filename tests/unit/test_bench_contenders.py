@@ -10,7 +10,7 @@ from m2kt.align import align
 from m2kt.bench import contenders
 from m2kt.bench.contenders import CONTENDERS, OURS, drawn
 from m2kt.bench.course import DOMAIN, load_student
-from m2kt.bench.watch import READOUT, REHEARSAL, Watch
+from m2kt.bench.watch import READOUT, REHEARSAL, Goal, Watch
 from m2kt.cal import ConceptAlignmentLayer
 from m2kt.progress import silent
 from m2kt.student import Student
@@ -52,7 +52,7 @@ def test_contenders_with_a_memory_train_the_same_parameters_and_lora_the_adapter
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_a_contender_stops_at_the_target(name):
-    watch = Watch(lambda: 1.0, every=2, target=0.5)
+    watch = Watch(lambda: 1.0, every=2, goal=Goal(accuracy=0.5))
     CONTENDERS[name](course(), load_student(PUPIL), watch)
     assert watch.steps(REHEARSAL) == 2
 
@@ -68,7 +68,7 @@ def test_a_contender_learns_a_text_that_it_sees_often(name):
         return float(said[0].startswith(trace.completion.rstrip("\n")))
 
     assert right() == 0.0
-    watch = Watch(right, every=5, target=1.0)
+    watch = Watch(right, every=5, goal=Goal(accuracy=1.0))
     CONTENDERS[name](one, student, watch)
     assert watch.reached is not None
 

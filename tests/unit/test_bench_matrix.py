@@ -4,13 +4,14 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import psutil
 import pytest
 
 from m2kt.bench import matrix
 from m2kt.bench.cells import Cell
-from m2kt.bench.matrix import place, run_all
+from m2kt.bench.matrix import UNRELATED, place, run_all
 from m2kt.errors import M2KTError
 from m2kt.progress import silent
 from tests.courses import ALIGN, PUPIL
@@ -48,6 +49,15 @@ def test_other_settings_or_other_code_have_another_place(tmp_path, monkeypatch):
     monkeypatch.setattr(matrix, "code_digest", lambda: "other")
     places.add(place(CELL, tmp_path))
     assert len(places) == 5
+
+
+def test_what_results_are_said_not_to_depend_on_no_cell_loads():
+    code = "import sys, m2kt.bench.cells; print(*sys.modules)"
+    loaded = subprocess.check_output([sys.executable, "-c", code], text=True).split()
+    unrelated = {f"m2kt.{name.removesuffix('.py').replace('/', '.')}" for name in UNRELATED}
+    assert unrelated.isdisjoint(loaded)
+    files = {f"m2kt.bench.{file.stem}" for file in Path(matrix.__file__).parent.glob("*.py")}
+    assert unrelated == {name for name in files - {"m2kt.bench.__init__"} if name not in loaded}
 
 
 def test_a_cell_that_fails_takes_no_other_with_it(tmp_path):

@@ -1,6 +1,6 @@
 """What a stopwatch counts, and what it does not."""
 
-from m2kt.bench.watch import READOUT, REHEARSAL, Lap, Mark, Watch
+from m2kt.bench.watch import READOUT, REHEARSAL, Goal, Lap, Mark, Watch
 
 
 class Time:
@@ -47,9 +47,20 @@ def test_exams_come_at_every_so_many_steps_of_rehearsal():
 
 
 def test_a_target_is_reached_once_and_for_all():
-    watch = watch_of([0.4, 0.6, 0.5], every=1, target=0.6)
+    watch = watch_of([0.4, 0.6, 0.5], every=1, goal=Goal(accuracy=0.6))
     watch.start()
     assert [watch.lap() for _ in range(3)] == [False, True, True]
+
+
+def test_a_run_is_over_when_its_time_is():
+    clock = Time()
+    watch = watch_of([0.1, 0.2, 0.3], clock, every=1, goal=Goal(accuracy=0.9, seconds=5.0))
+    watch.start()
+    over = []
+    for _ in range(3):
+        clock.passes(2.0)
+        over.append(watch.lap())
+    assert over == [False, False, True]
 
 
 def test_a_run_that_ends_between_two_exams_is_examined_at_its_end():
