@@ -66,6 +66,9 @@ def ingest(
     patience: Annotated[
         int, typer.Option("--patience", min=1, help="Steps of the others for each of those.")
     ] = 3,
+    most_times: Annotated[
+        float, typer.Option("--most-times", min=1.0, help="Of alignment's time, then broken off.")
+    ] = 6.0,
     text_rate: Annotated[
         float, typer.Option("--text-rate", help="Peak learning rate of the others.")
     ] = 4e-3,
@@ -84,6 +87,7 @@ def ingest(
         align=AlignConfig(seed=seed, steps=steps),
         probes_per_level=probes,
         patience=patience,
+        most_times=most_times,
         text_learning_rate=text_rate,
     )
     with _bar() as bar:

@@ -16,6 +16,8 @@ from tests.pages import Page
 
 CONTENDERS = {"alignment", "bare_loop", "peft_trainer", "peft_lora"}
 
+MOST = "--most-times 5.5"
+
 CELLS_ONLY = " ".join(f"--part {part}" for part in QUICK.parts if part != "ingest")
 
 
@@ -52,7 +54,7 @@ def test_steps_that_leave_the_last_exam_out_are_refused(monkeypatch, capsys):
 
 
 def test_transfer_makes_its_record_of_cells_that_stand(monkeypatch, capsys, tmp_path):
-    config = replace(QUICK, domains=("arith.mod7",), student="mod7-mul")
+    config = replace(QUICK, domains=("arith.mod7",), student="mod7-mul", examples=(4, 12))
     for cell in cells_of(config):
         mean = {"teacher": 1.0, "with_c": 0.75}.get(cell.way, 0.25)
         place(cell, tmp_path).write_text(
@@ -73,6 +75,7 @@ def test_transfer_makes_its_record_of_cells_that_stand(monkeypatch, capsys, tmp_
     file = tmp_path / "new" / "transfer.json"
     page = file.with_suffix(".html")
     words = f"m2kt bench transfer --quick --domain arith.mod7 --student mod7-mul {CELLS_ONLY}"
+    words += " --examples 4 --examples 12"
     monkeypatch.setattr(
         sys, "argv", [*words.split(), "--cells", str(tmp_path), "--json", str(file)]
     )
@@ -156,13 +159,16 @@ def test_a_benchmark_runs_to_its_end_and_writes_its_record(monkeypatch, capsys, 
     file = tmp_path / "new" / "ingest.json"
     words = f"m2kt bench ingest --student mod7-flipped --steps 20 --threads 1 --json {file}"
     monkeypatch.setattr(
-        sys, "argv", [*words.split(), "--patience", "1", "--probes", "12", "--seed", "3"]
+        sys,
+        "argv",
+        [*words.split(), "--patience", "1", "--probes", "12", "--seed", "3", *MOST.split()],
     )
     with pytest.raises(SystemExit) as end:
         cli.main()
     assert end.value.code == 0
     told, record = capsys.readouterr(), json.loads(file.read_text())
-    assert record["command"] == f"{words} --patience 1 --probes 12 --seed 3"
+    assert record["command"] == f"{words} --patience 1 --probes 12 --seed 3 {MOST}"
+    assert record["config"]["most_times"] == 5.5
     assert set(record["contenders"]) == CONTENDERS
     assert {"vs_peft_trainer", "vs_bare_loop", "tokens_per_s", "mfu"} < set(record["ingest"])
     assert record["seeds"]["draws"] == record["config"]["align"]["seed"] == 3
