@@ -103,7 +103,7 @@ def transfer(
     quick: Annotated[bool, typer.Option("--quick", help="Two domains, one seed.")] = False,
     student: Annotated[str, typer.Option(help="Model: smollm2-135m, ...")] = "symbols-student",
     domain: Annotated[
-        list[str] | None, typer.Option(help="Instead of all; again for more.")
+        list[str] | None, typer.Option(help="Instead of the usual ones; again for more.")
     ] = None,
     part: Parts = None,
     share: Shares = None,
@@ -125,6 +125,7 @@ def transfer(
         workers=workers,
         threads=threads,
         domains=tuple(domain or usual.domains),
+        controlled=tuple(domain or usual.controlled),
         parts=tuple(part or usual.parts),
         reveal=tuple(share or usual.reveal),
         geometry=tuple(share or usual.geometry),

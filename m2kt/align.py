@@ -18,7 +18,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 
 import torch
@@ -66,11 +66,13 @@ class AlignConfig:
         readout_steps: Steps of phase A; in a relational domain, where every symbol has to be read,
             up to ten times as many until it is.
         readout_batch: Places in a batch of phase A.
+        reading_rate: Learning rate at which concepts that no trace shows are read: the more
+            phi moves, the better it reads them.
         relation: How the relation of a relational domain is learnt.
         steps: Steps of phase B at most.
         traces: Teacher's traces in a batch of phase B.
         own: Own problems in a batch of phase B.
-        learning_rate: Peak of AdamW.
+        learning_rate: Of AdamW in the rest of phase A, and its peak in phase B.
         warmup: Steps until the peak.
         descent: Steps from the peak to 2 %, at the end.
         settled: Share of own problems that go right, from which on the descent begins.
@@ -86,6 +88,7 @@ class AlignConfig:
     contexts: int = 4
     readout_steps: int = 60
     readout_batch: int = 32
+    reading_rate: float = 4e-2
     relation: RelationPlan = field(default_factory=RelationPlan)
     steps: int = 400
     traces: int = 6
@@ -166,8 +169,7 @@ class _Alignment:
         started = time.monotonic()
         self.report(Progress("phase A: reading concepts out", {}, TransferState.ALIGNING))
         left = set_addresses(self.cal, self.drills)
-        self.read_out()
-        read, figures = self.reading.read()
+        read, figures = self.read_out()
         if self.cal.relation is not None:
             read, related = relate(
                 self.book, self.cal.relation, self.results, self.config.relation, self.watch
@@ -184,10 +186,32 @@ class _Alignment:
             "steps": float(steps),
         }
 
-    def read_out(self) -> None:
-        """Phase A. L_geo is the read-out: the target is the move that leads to the symbol."""
+    def read_out(self) -> tuple[dict[str, str], dict[str, float]]:
+        """Phase A: every concept's symbol, a memory that says it, and how well.
+
+        What no trace shows is read at a high rate, which leaves phi large: it begins anew then,
+        and learns to say all that was read.
+        """
+        if self.reading.complete:
+            self.learn_to_read(self.config.learning_rate)
+            return self.reading.read()
+        begun = {name: its.clone() for name, its in self.cal.state_dict().items()}
+        self.learn_to_read(self.config.reading_rate)
+        read, figures = self.reading.read()
+        self.cal.load_state_dict(begun)
+        self.reading = replace(self.reading, shown=read)
+        self.learn_to_read(self.config.learning_rate, first=self.config.readout_steps)
+        return read, figures | {"loss_geometry": self.reading.read()[1]["loss_geometry"]}
+
+    def learn_to_read(self, rate: float, first: int = 0) -> None:
+        """L_geo is the read-out: the target is the move that leads to the symbol.
+
+        Args:
+            rate: Of AdamW.
+            first: Number of the first step.
+        """
         trained = [self.cal.gate, *self.cal.phi.parameters()]
-        optimizer = torch.optim.AdamW(trained, lr=self.config.learning_rate, weight_decay=0.05)
+        optimizer = torch.optim.AdamW(trained, lr=rate, weight_decay=0.05)
         shown, wanted = self.reading.places()
         generator = torch.Generator().manual_seed(self.config.seed)
         recent, steps = deque[float](maxlen=RECENT), self.config.readout_steps
@@ -204,7 +228,7 @@ class _Alignment:
             parts = LossParts(
                 geometry=geometry, structure=nothing, reason=nothing, safety=self.safety()
             )
-            self.descend(parts, optimizer, trained, step=step, phase=0.0)
+            self.descend(parts, optimizer, trained, step=first + step, phase=0.0)
 
     def rehearse(self, read: Mapping[str, str], adapters: Sequence[nn.Parameter]) -> int:
         """Phase B. A batch has some of the teacher's traces and more own problems. Steps taken."""

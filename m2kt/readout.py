@@ -38,6 +38,11 @@ class ReadOut:
     drills: Drills
     shown: Mapping[str, str]
 
+    @property
+    def complete(self) -> bool:
+        """Whether every concept's symbol is known."""
+        return self.book.index.keys() <= self.shown.keys()
+
     def places(self) -> tuple[Int[Tensor, "P"], Int[Tensor, "N"]]:
         """Places whose concept's symbol is known; of every place its symbol's number, or -1.
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from m2kt.align import align
+from m2kt.align import _Alignment, align
 from m2kt.combine import CombineRules, combine
 from m2kt.domains.relations import Relations
 from m2kt.domains.tables import modular
@@ -17,7 +17,17 @@ from m2kt.screen import ScreenRules, screen
 from m2kt.student import Student
 from m2kt.tensors import digest_state
 from m2kt.verify import examine
-from tests.lessons import FAST, PUPIL, TEACHER, authentic, lesson, model, multiplication, pupil
+from tests.lessons import (
+    EXTRACT,
+    FAST,
+    PUPIL,
+    TEACHER,
+    authentic,
+    lesson,
+    model,
+    multiplication,
+    pupil,
+)
 
 BRIEF = replace(FAST, readout_steps=4, steps=4, traces=4, own=4, report_every=1)
 
@@ -50,6 +60,27 @@ def test_every_kind_of_projection_trains(kind):
     config = replace(BRIEF, cal=replace(BRIEF.cal, projection=kind, projection_width=8))
     candidate = align(pupil(), lesson(), multiplication(), config, silent)
     assert all(bool(torch.isfinite(t).all()) for t in candidate.cal.tensors().values())
+
+
+def test_what_no_trace_shows_is_read_and_then_said_by_a_phi_that_began_anew():
+    extract = replace(EXTRACT, reveal=0.3)
+    packet = extract_packet(
+        model("mod7-mul"), multiplication(), extract, agent=TEACHER, now_s=1_800_000_000.0
+    )
+    found = screen(authentic(packet), multiplication(), ScreenRules())
+    assert isinstance(found, ScreenedPacket), found
+    taught = combine([found], CombineRules())
+    told = []
+    its, hot = (_Alignment(pupil(), taught, multiplication(), FAST, told.append) for _ in range(2))
+    read, figures = its.read_out()
+    steps = [news.figures["step"] for news in told]
+    assert figures["concepts_shown"] == 15 < len(read) == 49
+    right = [read[name] == multiplication().fact(name) for name in read]
+    assert sum(right) / len(right) > 0.6
+    assert its.reading.read()[1]["readout_agreement"] > 0.9
+    assert steps == sorted(set(steps)), "steps are numbered through"
+    hot.learn_to_read(FAST.reading_rate)
+    assert its.cal.values().norm() < hot.cal.values().norm() / 2
 
 
 def test_a_relational_lesson_is_learnt_from_elements_operators_and_some_facts():
