@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 CELLS: Final = Path("bench/cells")
 CURVES: Final = {"reveal": "share of the facts shown", "geometry": "the same of relations"}
 
+Rate = Annotated[float, typer.Option("--text-rate", help="Peak learning rate of the others.")]
+Domains = Annotated[list[str] | None, typer.Option(help="Not the usual ones; again for more.")]
 Parts = Annotated[
     list[str] | None,
     typer.Option(help="table, controls, reveal, layers, geometry, ablations, baselines, ingest"),
@@ -46,8 +48,7 @@ Shares = Annotated[
 ]
 
 Examples = Annotated[
-    list[int] | None,
-    typer.Option(min=1, help="Of each baseline; again for more."),
+    list[int] | None, typer.Option(min=1, help="Of each baseline; again for more.")
 ]
 
 app = typer.Typer(no_args_is_help=True, help="Benchmarks, each with its record as JSON.")
@@ -69,9 +70,7 @@ def ingest(
     most_times: Annotated[
         float, typer.Option("--most-times", min=1.0, help="Of alignment's time, then broken off.")
     ] = 6.0,
-    text_rate: Annotated[
-        float, typer.Option("--text-rate", help="Peak learning rate of the others.")
-    ] = 4e-3,
+    text_rate: Rate = 4e-3,
 ) -> None:
     """Times alignment against peft + Trainer and against a bare loop, to the same accuracy."""
     from transformers.utils import logging
@@ -102,9 +101,7 @@ def transfer(
     out: Annotated[Path | None, typer.Option("--json", help="File for the whole record.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Two domains, one seed.")] = False,
     student: Annotated[str, typer.Option(help="Model: smollm2-135m, ...")] = "symbols-student",
-    domain: Annotated[
-        list[str] | None, typer.Option(help="Instead of the usual ones; again for more.")
-    ] = None,
+    domain: Domains = None,
     part: Parts = None,
     share: Shares = None,
     examples: Examples = None,

@@ -54,8 +54,8 @@ def test_steps_that_leave_the_last_exam_out_are_refused(monkeypatch, capsys):
 
 
 def test_transfer_makes_its_record_of_cells_that_stand(monkeypatch, capsys, tmp_path):
-    config = replace(QUICK, domains=("arith.mod7",), student="mod7-mul", examples=(4, 12))
-    config = replace(config, controlled=config.domains)
+    one = ("arith.mod7",)
+    config = replace(QUICK, domains=one, controlled=one, student="mod7-mul", examples=(4, 12))
     for cell in cells_of(config):
         mean = {"teacher": 1.0, "with_c": 0.75}.get(cell.way, 0.25)
         place(cell, tmp_path).write_text(
@@ -87,8 +87,7 @@ def test_transfer_makes_its_record_of_cells_that_stand(monkeypatch, capsys, tmp_
     assert record["domains"]["arith.mod7"]["retention"] == 0.75
     assert record["reduction"]["reached"] is False
     assert list(record["controls"]["with_c"]["domains"]) == ["arith.mod7"]
-    out = capsys.readouterr().out
-    rows = [line.split()[:4] for line in out.splitlines()]
+    rows = [line.split()[:4] for line in capsys.readouterr().out.splitlines()]
     assert ["arith.mod7", "1.000", "0.250", "0.750"] in rows
     assert ["arith.mod7", "1.000", "0.250"] in [row[:3] for row in Page(page.read_text()).rows()]
     again = tmp_path / "again" / "page.html"
