@@ -49,8 +49,9 @@ def test_the_table_of_geometry_in_the_readme_is_that_of_its_record():
         assert f"| {' | '.join(cells)} |" in README
 
 
-def test_the_table_of_controls_in_the_readme_is_that_of_its_record():
-    its = record("quick")["controls"]
+@pytest.mark.parametrize("name", ["quick", "controls-smollm2"])
+def test_the_table_of_controls_in_the_readme_is_that_of_its_record(name):
+    its = record(name)["controls"]
     ways = ("with_c", "without_c", "shuffled_c", "random_c", "untrained_c", "wrong_facts")
     for domain in its["with_c"]["domains"]:
         cells = [f"{its[way]['domains'][domain]['accuracy']:.3f}" for way in ways]
