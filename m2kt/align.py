@@ -3,8 +3,9 @@
 Phase A, on the frozen student: the memory is told where each concept is due (addressing);
 then phi and the gate learn to make the student emit a concept's state symbol when phi(c_k)
 is injected there. Supervised by the facts that some trace shows; afterwards every concept of
-C is read out, those in no trace included. In a relational domain the relation is then learnt
-from the same facts, and says what comes out of all others.
+C is read out, those in no trace included; phi then begins anew and learns all of them. In a
+relational domain the relation is then learnt from the same facts, and says what comes out of
+all others.
 
 Phase B, rehearsal: the whole CAL learns on the teacher's traces and on more problems of the
 public grammar, which the student composes from what it read, until they go right.
@@ -63,11 +64,10 @@ class AlignConfig:
         weights: alpha, beta, gamma, lambda.
         contexts: Places at which a concept is practised in phase A; in a relational domain
             four times as many, in each of its roles.
-        readout_steps: Steps of phase A; in a relational domain, where every symbol has to be read,
-            up to ten times as many until it is.
+        readout_steps: Steps of phase A, twice where traces do not show all; in a relational
+            domain, where every symbol has to be read, up to ten times as many until it is.
         readout_batch: Places in a batch of phase A.
-        reading_rate: Learning rate at which concepts that no trace shows are read: the more
-            phi moves, the better it reads them.
+        reading_rate: Learning rate at which concepts that no trace shows are read.
         relation: How the relation of a relational domain is learnt.
         steps: Steps of phase B at most.
         traces: Teacher's traces in a batch of phase B.
