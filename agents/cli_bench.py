@@ -75,7 +75,7 @@ def ingest(
     """Times alignment against peft + Trainer and against a bare loop, to the same accuracy."""
     from transformers.utils import logging
 
-    from m2kt.align import AlignConfig  # loads torch: only when asked for
+    from m2kt.align_config import AlignConfig  # loads torch: only when asked for
     from m2kt.bench.ingest import IngestConfig, measure_ingest
 
     logging.disable_progress_bar()

@@ -11,7 +11,7 @@ from typing import final
 from torch import Tensor
 
 from m2kt import domains
-from m2kt.align import AlignConfig
+from m2kt.align_config import AlignConfig
 from m2kt.cal import ConceptAlignmentLayer
 from m2kt.combine import CombineRules
 from m2kt.digest import Digest

@@ -5,13 +5,18 @@
 Forward and backward are written out: one product more and no pass over the outputs more than the
 frozen module has, and nothing is computed for W. Source: arXiv 2106.09685.
 
-Owns: which modules get an adapter, the adapters, their attachment to a model.
+Before training A can be aimed: its rows become the directions along which the frozen weight
+itself would first be changed (LoRA-GA: Wang et al., 2024, arXiv 2407.05000, with B at zero, so
+that nothing changes before the first step).
+
+Owns: which modules get an adapter, the adapters, their attachment to a model, their aim.
 Does not own: training them (align), the memory beside them (cal).
 """
 
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final, final
 
 import torch
@@ -26,6 +31,9 @@ from m2kt.language_model import LanguageModel
 
 SCALE: Final = 2.0
 """Factor on what an adapter adds."""
+
+AIMING: Final = 4
+"""Rounds of subspace iteration (Halko et al., 2011): slopes have few directions that matter."""
 
 _TARGETS: Final = (
     "q_proj", "k_proj", "v_proj", "o_proj", "down_proj",  # Llama, Qwen, Gemma, Phi, OPT
@@ -98,6 +106,21 @@ def adapted(
                 setattr(parent, last, module.frozen)
 
 
+@contextmanager
+def aimed(model: nn.Module) -> Iterator[None]:
+    """Adds up, inside the `with`, gradients of the frozen weights; then aims the adapters."""
+    adapters = [its for its in model.modules() if isinstance(its, _Adapted)]
+    for its in adapters:
+        its.slope = torch.zeros_like(its.frozen_matrix, dtype=torch.float32)
+    try:
+        yield
+        for its in adapters:
+            its.aim()
+    finally:
+        for its in adapters:
+            its.slope = None
+
+
 def _fill(found: Mapping[str, nn.Parameter], kept: Mapping[str, Tensor]) -> None:
     """Loads what was kept."""
     if kept and {n: t.shape for n, t in kept.items()} != {n: p.shape for n, p in found.items()}:
@@ -123,12 +146,14 @@ class _Adapted(nn.Module):
         frozen: The module.
         lora_A: Float [rank, in].
         lora_B: Float [out, rank].
+        slope: Gradient of the frozen weight, Float [out, in], while it is added up.
     """
 
     def __init__(self, frozen: nn.Module, rank: int, generator: torch.Generator) -> None:
         super().__init__()
         self.frozen = frozen
-        out, width = self._matrix.shape
+        self.slope: Tensor | None = None
+        out, width = self.frozen_matrix.shape
         drawn = torch.randn(rank, width, generator=generator) / math.sqrt(width)
         self.lora_A = nn.Parameter(drawn.to(self.weight.device))
         self.lora_B = nn.Parameter(torch.zeros(out, rank, device=self.weight.device))
@@ -140,15 +165,34 @@ class _Adapted(nn.Module):
         return weight
 
     @property
-    def _matrix(self) -> Float[Tensor, "O I"]:
+    def frozen_matrix(self) -> Float[Tensor, "O I"]:
+        """What rows are multiplied by."""
         return self.weight.T if isinstance(self.frozen, Conv1D) else self.weight
 
     def forward(self, states: Float[Tensor, "*B I"]) -> Float[Tensor, "*B O"]:
         """What the frozen module says, and what the adapter adds."""
         bias: Tensor | None = self.frozen.bias  # type: ignore[assignment]
         rows = states.flatten(0, -2)
-        found: Tensor = _Sum.apply(rows, self._matrix, bias, self.lora_A, self.lora_B)
+        found: Tensor = _Sum.apply(rows, self.frozen_matrix, bias, self.lora_A, self.lora_B)
+        if self.slope is not None and found.requires_grad:
+            found.register_hook(partial(self._add, self.slope, rows.detach()))
         return found.view(*states.shape[:-1], -1)
+
+    @staticmethod
+    def _add(slope: Tensor, rows: Tensor, moved: Tensor) -> None:
+        slope.add_(moved.T @ rows)
+
+    @torch.no_grad()
+    def aim(self) -> None:
+        """A becomes the leading right singular vectors of the slope, by subspace iteration."""
+        slope = self.slope
+        self.lora_A.grad = self.lora_B.grad = None
+        if slope is None or not bool(slope.any()):
+            return
+        rows = self.lora_A.T
+        for _ in range(AIMING):
+            rows = torch.linalg.qr(slope.T @ (slope @ rows)).Q
+        self.lora_A.copy_(rows.T)
 
 
 class _Sum(torch.autograd.Function):

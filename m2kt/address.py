@@ -47,6 +47,12 @@ class Address(nn.Module):
         """The factor on cosines."""
         return self.tau.exp() * 2
 
+    @torch.no_grad()
+    def point(self, directions: Float[Tensor, "R H"]) -> None:
+        """Sets along what queries and keys are compared."""
+        self.query.weight.copy_(directions)
+        self.key.weight.copy_(directions)
+
     def cosines(self, states: Float[Tensor, "*B H"]) -> Float[Tensor, "*B K"]:
         """How well each concept fits each state."""
         middle = self.keys.mean(dim=0)

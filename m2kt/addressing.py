@@ -6,7 +6,8 @@ by the scatter within concepts, then keep the directions in which concepts diffe
 (Fisher, 1936; Bishop, *Pattern Recognition and Machine Learning*, section 4.1.6). Each is
 scaled by how much of what is seen along it is signal, as in probabilistic LDA (Ioffe, 2006).
 
-Owns: `address`, which sets projections of queries and keys, tau and null slot.
+Owns: `address`, which sets projections of queries and keys, tau and null slot, and
+`recognised`, which says how well concepts can be found in some states at all.
 Does not own: the attention itself (address), the places it is fitted on (drills).
 """
 
@@ -33,11 +34,37 @@ def concept_keys(drills: Drills, count: int) -> ConceptKeys | Roles:
 
     In a relational domain a mean for each role that a concept may have.
     """
-    states = _normalised(drills.states)
+    states = _normalised(drills.looked)
     if not drills.operands.shape[1]:
         return mean_by(drills.concepts, states, count)
     left, operator, right = (_role(states, its) for its in drills.operands.T)
     return Roles(drills.concepts.unique(), left, operator, right)
+
+
+def recognised(drills: Drills, count: int, *, rank: int) -> float:
+    """Share of places at which the right concept is found, by what the other places tell.
+
+    Every second place of a concept is left out of the fit. Concepts with one place say nothing.
+    """
+    turns = _turns(drills.concepts) % 2 == 1
+    known, asked = drills.concepts[~turns], drills.concepts[turns]
+    if not len(asked):
+        return 0.0
+    states = _normalised(drills.looked)
+    its = Address(mean_by(known, states[~turns], count), rank=rank).to(states.device)
+    its.point(discriminant(states[~turns], known, its.keys, rank=rank))
+    with torch.no_grad():
+        best = its.cosines(states[turns]).argmax(dim=-1)
+    return float((best == asked).float().mean())
+
+
+def _turns(concepts: Int[Tensor, "N"]) -> Int[Tensor, "N"]:
+    """For each place how many places of its concept stand before it."""
+    order = concepts.argsort(stable=True)
+    counts = concepts.bincount()
+    starts = counts.cumsum(dim=0) - counts
+    numbers = torch.arange(len(concepts), device=concepts.device)
+    return torch.empty_like(concepts).index_copy(0, order, numbers - starts[concepts[order]])
 
 
 def _role(states: Float[Tensor, "N H"], concepts: Int[Tensor, "N"]) -> Role:
@@ -49,10 +76,10 @@ def set_addresses(cal: ConceptAlignmentLayer, drills: Drills) -> float:
     """Sets where `cal` looks for what; the mean cross-entropy that is left."""
     find = cal.find
     if isinstance(find, Address):
-        return address(find, drills.states, drills.concepts, drills.elsewhere)
+        return address(find, drills.looked, drills.concepts, drills.elsewhere)
     roles = (find.left, find.operator, find.right)
     left = [
-        address(its, drills.states, torch.searchsorted(its.members, column), drills.elsewhere)
+        address(its, drills.looked, torch.searchsorted(its.members, column), drills.elsewhere)
         for its, column in zip(roles, drills.operands.T.contiguous(), strict=True)
     ]
     return sum(left) / len(left)
@@ -103,8 +130,7 @@ def address(
     """
     found = discriminant(_normalised(states), concepts, its.keys, rank=its.query.out_features)
     with torch.no_grad():
-        its.query.weight.copy_(found)
-        its.key.weight.copy_(found)
+        its.point(found)
         scored = its.cosines(torch.cat([states, elsewhere]))
     nothing = concepts.new_full((len(elsewhere),), len(its.keys))
     wanted = torch.cat([concepts, nothing])

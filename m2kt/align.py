@@ -12,33 +12,35 @@ public grammar, which the student composes from what it read, until they go righ
 
 No label, no logit, no call to a teacher. Source: `SCIENCE.md` section 2.
 
-Owns: `align`, `AlignConfig`. Does not own: the CAL's shape (cal), the exam (verify).
+Owns: `align`. Does not own: its settings (align_config), the CAL's shape (cal), the exam (verify).
 """
 
 import random
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from statistics import fmean
 
 import torch
 from torch import Tensor, nn
 
-from m2kt.addressing import concept_keys, set_addresses
+from m2kt.adapters import aimed
+from m2kt.addressing import concept_keys, recognised, set_addresses
+from m2kt.align_config import AlignConfig, Pace
 from m2kt.blend import Share
-from m2kt.cal import CALConfig, ConceptAlignmentLayer, attached
+from m2kt.cal import ConceptAlignmentLayer, attached
 from m2kt.curriculum import Curriculum
 from m2kt.domain import Grammar
 from m2kt.drills import DrillPlan, drill
 from m2kt.errors import AlignmentError
 from m2kt.lessonplan import Deck, Exercise, Practice, Workbook, known_results
-from m2kt.losses import LossParts, LossWeights, reasoning_loss, safety_loss, structure_loss
+from m2kt.losses import LossParts, reasoning_loss, safety_loss, structure_loss
 from m2kt.meter import DataMeter
 from m2kt.packet import Lesson
 from m2kt.progress import Progress, Report, TransferState
 from m2kt.readout import ReadOut
-from m2kt.relating import RelationPlan, relate, require_all
+from m2kt.relating import relate, require_all
 from m2kt.schedule import Schedule
 from m2kt.student import Candidate, Student
 
@@ -53,55 +55,6 @@ RECENT = 10
 
 MOST_ROUNDS = 10
 """How often phase A is as long as its settings say, at most."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AlignConfig:
-    """How a lesson is learnt.
-
-    Attributes:
-        cal: Shape of the CAL.
-        weights: alpha, beta, gamma, lambda.
-        contexts: Places at which a concept is practised in phase A; in a relational domain
-            four times as many, in each of its roles.
-        readout_steps: Steps of phase A, twice where traces do not show all; in a relational
-            domain, where every symbol has to be read, up to ten times as many until it is.
-        readout_batch: Places in a batch of phase A.
-        reading_rate: Learning rate at which concepts that no trace shows are read.
-        relation: How the relation of a relational domain is learnt.
-        steps: Steps of phase B at most.
-        traces: Teacher's traces in a batch of phase B.
-        own: Own problems in a batch of phase B.
-        learning_rate: Of AdamW in the rest of phase A, and its peak in phase B.
-        warmup: Steps until the peak.
-        descent: Steps from the peak to 2 %, at the end.
-        settled: Share of own problems that go right, from which on the descent begins.
-        enough: Share at the end of a descent, without which there is another.
-        unsafe_phrases: The projected concepts are kept away from the student's own states here.
-        unsafe_margin: Cosine with such a state from which on it is penalised.
-        report_every: Steps between two reports.
-        seed: Of every draw.
-    """
-
-    cal: CALConfig = field(default_factory=CALConfig)
-    weights: LossWeights = field(default_factory=LossWeights)
-    contexts: int = 4
-    readout_steps: int = 60
-    readout_batch: int = 32
-    reading_rate: float = 4e-2
-    relation: RelationPlan = field(default_factory=RelationPlan)
-    steps: int = 400
-    traces: int = 6
-    own: int = 18
-    learning_rate: float = 4e-3
-    warmup: int = 8
-    descent: int = 60
-    settled: float = 0.6
-    enough: float = 0.99
-    unsafe_phrases: tuple[str, ...] = ()
-    unsafe_margin: float = 0.3
-    report_every: int = 10
-    seed: int = 0
 
 
 def align(
@@ -148,9 +101,13 @@ class _Alignment:
             self.model,
             grammar,
             [concept.spec for concept in lesson.concepts],
-            DrillPlan(layer=self.book.memory, contexts=config.contexts),
+            DrillPlan(layer=self.book.memory, look=self.book.prefix, contexts=config.contexts),
             self.rng,
         )
+        self.sure = 0.0 if grammar.relational else self.recognised(shape.key_rank)
+        if self.sure < config.recognised:
+            shape = replace(shape, looks_early=False)
+            self.drills = self.drills.looked_up_there()
         keys = concept_keys(self.drills, len(lesson.concepts))
         shares = [
             Share(packet.packet.means[rows], slots, weights)
@@ -163,6 +120,15 @@ class _Alignment:
         self.unsafe = self.book.directions(config.unsafe_phrases)
         self.history: list[Mapping[str, float]] = []
         self.practised = 0
+
+    def recognised(self, rank: int) -> float:
+        """Share of places at which frozen states tell which concept is due."""
+        return recognised(self.drills, len(self.lesson.concepts), rank=rank)
+
+    @property
+    def pace(self) -> Pace:
+        """Of this student's rehearsal."""
+        return self.config.pace(sure=self.cal.config.looks_early, width=self.model.width)
 
     def run(self) -> dict[str, float]:
         """Both phases; what was measured on the way, by name."""
@@ -181,6 +147,7 @@ class _Alignment:
             steps = self.rehearse(read, adapters)
         return figures | {
             "loss_address": left,
+            "recognised": self.sure,
             "readout_s": middle - started,
             "rehearsal_s": time.monotonic() - middle,
             "steps": float(steps),
@@ -233,23 +200,24 @@ class _Alignment:
     def rehearse(self, read: Mapping[str, str], adapters: Sequence[nn.Parameter]) -> int:
         """Phase B. A batch has some of the teacher's traces and more own problems. Steps taken."""
         config = self.config
-        trained = [*self.cal.rehearsed(), *adapters]
-        optimizer = torch.optim.AdamW(trained, lr=config.learning_rate, weight_decay=0.01)
+        optimizer = self.optimizer(adapters)
+        trained = [its for group in optimizer.param_groups for its in group["params"]]
         schedule = Schedule(
             most=config.steps,
             warmup=config.warmup,
-            descent=config.descent,
-            settled=config.settled,
+            descent=self.pace.descent,
+            settled=self.pace.settled,
             enough=config.enough,
         )
         curriculum = Curriculum(self.book.grammar.levels)
         deck = Deck(self.rng, self.book.lessons())
         levels = curriculum.draw(self.rng, VOCABULARY_TEXTS)
         self.book.settle_vocabulary([*deck.items, *self.compose(read, levels)])
+        self.aim(read, deck)
         step = 0
         while step < schedule.ends:
             for group in optimizer.param_groups:
-                group["lr"] = config.learning_rate * schedule.rate(step)
+                group["lr"] = group["peak"] * schedule.rate(step)
             own = self.compose(read, curriculum.draw(self.rng, config.own))
             practice = self.book.join([*deck.draw(config.traces), *own])
             logits = self.book.logits(practice)
@@ -259,6 +227,28 @@ class _Alignment:
             self.descend(self.losses(practice, logits), optimizer, trained, step=step, phase=1.0)
             step += 1
         return step
+
+    def optimizer(self, adapters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
+        """Of phase B. Where the memory looks was found in phase A: that moves slowly."""
+        peak, found = self.pace.learning_rate, {id(its) for its in self.cal.find.parameters()}
+        memory = self.cal.rehearsed()
+        slow = [its for its in memory if id(its) in found]
+        fast = [*(its for its in memory if id(its) not in found), *adapters]
+        groups = [
+            {"params": fast, "peak": peak},
+            {"params": slow, "peak": peak * self.pace.looking_rate},
+        ]
+        return torch.optim.AdamW(groups, lr=peak, weight_decay=0.01)
+
+    def aim(self, read: Mapping[str, str], deck: Deck) -> None:
+        """Points the adapters at what one batch would change in the frozen weights."""
+        if not self.config.steps:
+            return
+        levels = self.rng.choices(self.book.grammar.levels, k=self.config.own)
+        practice = self.book.join([*deck.draw(self.config.traces), *self.compose(read, levels)])
+        with aimed(self.model.model):
+            loss = self.losses(practice, self.book.logits(practice)).total(self.config.weights)
+            loss.backward()
 
     def compose(self, read: Mapping[str, str], levels: Sequence[int]) -> list[Exercise]:
         """Own problems."""

@@ -1,9 +1,10 @@
 """The Concept Alignment Layer (CAL): the only thing in a student that is trained.
 
     values  v_k = sum over teachers of share * phi(RMSNorm(c_k)), one phi a packet
-    attend  a   = where h points among the concepts (address), or what comes out of those that
-                  it points at (relation)
-    inject  h  <- h + g * sum_k a_k v_k            at one layer, two thirds up
+    look    a   = where h points among the concepts (address), or what comes out of those that
+                  it points at (relation); h is the last state of the frozen prefix, or that
+                  which the memory gives to
+    give    h  <- h + g * sum_k a_k v_k            at one layer, two thirds up
     adapt   low-rank adapters on the projections of the layers above the frozen prefix
 
 Owns: the memory, the CAL's attachment to a frozen model, its tensors and header.
@@ -16,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import Literal, final
+from typing import Final, Literal, final
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -30,6 +31,9 @@ from m2kt.errors import CompatibilityError
 from m2kt.language_model import LanguageModel
 from m2kt.relation import Relation, Role, Roles
 from m2kt.tensors import Attention, ConceptKeys, ConceptValues, Hidden
+
+FORMAT: Final = "2"
+"""Of what is kept: 1 looked where it gave."""
 
 Projection = Literal["linear", "mlp", "low_rank"]
 
@@ -45,9 +49,11 @@ class CALConfig:
         relation_width: W, of the codes of concepts that facts relate.
         relation_inner: Inner width of the relation.
         relation_rank: Width of queries and keys where operands are looked for.
-        memory_depth: Where the memory is read, as a share of the student's layers.
+        memory_depth: Where the memory gives, as a share of the student's layers.
         prefix_depth: Share of the layers, from below, that carry no adapter.
         adapter_rank: Rank of the low-rank adapters.
+        looks_early: Whether the memory looks at the prefix, which no adapter moves, or where it
+            gives.
     """
 
     projection: Projection = "mlp"
@@ -59,13 +65,18 @@ class CALConfig:
     memory_depth: float = 2 / 3
     prefix_depth: float = 8 / 30
     adapter_rank: int = 8
+    looks_early: bool = True
 
     def memory_layer(self, depth: int) -> int:
-        """The hidden state at which the memory is read, of a student of `depth` layers."""
+        """The hidden state to which the memory gives, of a student of `depth` layers."""
         return min(depth - 1, max(1, round(self.memory_depth * depth)))
 
+    def look_layer(self, depth: int) -> int:
+        """The hidden state in which the memory looks."""
+        return self.prefix(depth) if self.looks_early else self.memory_layer(depth)
+
     def above_memory(self) -> "CALConfig":
-        """The same without adapters below the memory: it is read from states as they were."""
+        """The same without adapters below the memory: it looks where it gives."""
         return replace(self, prefix_depth=1.0)
 
     def prefix(self, depth: int) -> int:
@@ -159,11 +170,15 @@ class ConceptAlignmentLayer(nn.Module):
         found: ConceptValues = self.phi()
         return found
 
-    def forward(self, states: Hidden) -> Hidden:
-        """Reads the memory at every position and adds what it finds."""
-        if not self.reading:
+    def look(self, states: Hidden) -> Hidden:
+        """Finds what is due at every position; the states stay as they are."""
+        self.attention = self.find(states) if self.reading else None
+        return states
+
+    def give(self, states: Hidden) -> Hidden:
+        """Adds what was found to every position."""
+        if self.attention is None:
             return states
-        self.attention = self.find(states)
         return states + (self.gate * (self.attention @ self.values())).to(states.dtype)
 
     def tensors(self) -> dict[str, Tensor]:
@@ -173,7 +188,11 @@ class ConceptAlignmentLayer(nn.Module):
 
     def header(self) -> dict[str, str]:
         """What is needed beside the tensors to make it again."""
-        return {"cal_config": json.dumps(asdict(self.config)), "cal_seed": str(self.seed)}
+        return {
+            "cal_format": FORMAT,
+            "cal_config": json.dumps(asdict(self.config)),
+            "cal_seed": str(self.seed),
+        }
 
     @classmethod
     def from_tensors(
@@ -185,6 +204,8 @@ class ConceptAlignmentLayer(nn.Module):
             CompatibilityError: they do not describe a CAL.
         """
         try:
+            if header["cal_format"] != FORMAT:
+                raise ValueError(f"format {header['cal_format'][:9]!r}, not {FORMAT!r}")
             memory = {n[7:]: t for n, t in tensors.items() if n.startswith("memory.")}
             count = sum(name.startswith("phi.means_") for name in memory)
             shares = [Share(*(memory[f"phi.{part}_{n}"] for part in PARTS)) for n in range(count)]
@@ -194,7 +215,8 @@ class ConceptAlignmentLayer(nn.Module):
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CompatibilityError(
                 f"expected the tensors and header of a CAL, found {len(tensors)} tensors and"
-                f" {sorted(header)}: {str(error)[:200]}; it was written by another version"
+                f" {sorted(header)}: {str(error)[:200]}; it was written by another version:"
+                " un-learn, learn again"
             ) from error
         made.adapters = {n[8:]: t for n, t in tensors.items() if n.startswith("adapter.")}
         return made
@@ -209,6 +231,17 @@ def _keys(memory: Mapping[str, Tensor]) -> ConceptKeys | Roles:
         for role in ("left", "operator", "right")
     )
     return Roles(memory["find.elements"], left, operator, right)
+
+
+@contextmanager
+def remembering(language_model: LanguageModel, cal: ConceptAlignmentLayer) -> Iterator[None]:
+    """Puts the memory of `cal`, without its adapters, into the model inside the `with`."""
+    model, config, depth = language_model.model, cal.config, language_model.depth
+    with (
+        rewrite(model, layer=config.look_layer(depth), change=cal.look),
+        rewrite(model, layer=config.memory_layer(depth), change=cal.give),
+    ):
+        yield
 
 
 @contextmanager
@@ -228,7 +261,7 @@ def attached(
         seed=cal.seed + 1,
     ) as adapters:
         try:
-            with rewrite(language_model.model, layer=config.memory_layer(depth), change=cal):
+            with remembering(language_model, cal):
                 yield list(adapters.values())
         finally:
             cal.adapters = {name: its.detach().clone() for name, its in adapters.items()}

@@ -10,16 +10,17 @@ Owns: `drill`, `Drills`. Does not own: what is learnt on them (align, addressing
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from m2kt.activations import Remembered, logits_of, remember, resume_at
+from m2kt.activations import Remembered, logits_of, record, remember, resume_at
 from m2kt.domain import ConceptSpec, Grammar, Step
 from m2kt.language_model import LanguageModel
+from m2kt.tensors import Hidden
 
 READ_BATCH = 64
 """Texts that are read in one go."""
@@ -46,7 +47,9 @@ class Drills:
         concepts: Which concept is due, Int [N].
         operands: In a relational domain what it comes of: the concepts that are left operand,
             operator and right operand, Int [N, 3]; else Int [N, 0].
-        elsewhere: Hidden states at places where nothing is due, Float [N', H].
+        looked: Hidden state of each place where it is looked up, Float [N, H].
+        elsewhere: The same at `others`, Float [M, H].
+        others: Row and column of places where nothing is due, Int [M, 2].
     """
 
     model: LanguageModel
@@ -55,12 +58,19 @@ class Drills:
     columns: Int[Tensor, "N"]
     concepts: Int[Tensor, "N"]
     operands: Int[Tensor, "N R"]
+    looked: Float[Tensor, "N H"]
     elsewhere: Float[Tensor, "M H"]
+    others: Int[Tensor, "M 2"]
 
     @property
     def states(self) -> Float[Tensor, "N H"]:
         """Hidden state at each place, as the frozen student has it."""
         return self.seen.states[self.rows, self.columns]
+
+    def looked_up_there(self) -> "Drills":
+        """The same places, looked up in the states that are worked on."""
+        rows, columns = self.others.T
+        return replace(self, looked=self.states, elsewhere=self.seen.states[rows, columns])
 
     def symbol_logits(
         self,
@@ -82,11 +92,13 @@ class DrillPlan:
 
     Attributes:
         layer: Hidden state at which places are worked on.
+        look: Hidden state in which it is looked up what is due.
         contexts: Places for each concept; problems decide, so some get fewer. In a relational
             domain four times as many, for each of its roles.
     """
 
     layer: int
+    look: int
     contexts: int
 
 
@@ -107,8 +119,7 @@ def drill(
         rng: Draws problems and results.
     """
     index = {spec.id: number for number, spec in enumerate(concepts)}
-    contexts = plan.contexts * (ROLES if grammar.relational else 1)
-    texts = _texts(model, grammar, index, contexts, rng)
+    texts = _texts(model, grammar, index, plan.contexts, rng)
     missing = set(range(len(concepts))) - {its[0] for _, due in texts for its in due.values()}
     for number in () if grammar.relational else sorted(missing):
         ids = tuple(model.encode(concepts[number].prompt))
@@ -118,8 +129,8 @@ def drill(
         (row, column, *its) for row, (_, due) in enumerate(texts) for column, its in due.items()
     ]
     rows, columns, wanted, *operands = torch.tensor(places, device=model.device).T
-    seen = _read(model, [ids for ids, _ in texts], plan.layer)
-    other_rows, other_columns = _elsewhere(texts, rng).to(model.device).T
+    seen, looked = _read(model, [ids for ids, _ in texts], plan)
+    others = _elsewhere(texts, rng).to(model.device)
     return Drills(
         model=model,
         seen=seen,
@@ -127,7 +138,9 @@ def drill(
         columns=columns,
         concepts=wanted,
         operands=torch.stack(operands, dim=1) if operands else wanted.new_zeros(len(wanted), 0),
-        elsewhere=seen.states[other_rows, other_columns],
+        looked=looked[rows, columns],
+        elsewhere=looked[others[:, 0], others[:, 1]],
+        others=others,
     )
 
 
@@ -151,6 +164,7 @@ def _texts(
     """Worked problems with random results, each with a place that is still wanted."""
     seen: Counter[tuple[int, int]] = Counter()
     roles = range(ROLES if grammar.relational else 1)
+    contexts *= len(roles)
     wanted = {(role, number) for role in roles for number in index.values()}
     texts: list[Text] = []
     for _ in range(4 * contexts * len(wanted)):
@@ -179,12 +193,16 @@ def _due(grammar: Grammar, step: Step, index: Mapping[str, int]) -> Due:
     return tuple(index[name] for name in names) if index.keys() >= set(names) else ()
 
 
-def _read(model: LanguageModel, texts: Sequence[tuple[int, ...]], layer: int) -> Remembered:
-    """All texts as one batch; they are sorted by length and read in small ones."""
-    parts = [
-        remember(model.model, model.padded(texts[at : at + READ_BATCH]), layer=layer)
-        for at in range(0, len(texts), READ_BATCH)
-    ]
+def _read(
+    model: LanguageModel, texts: Sequence[tuple[int, ...]], plan: DrillPlan
+) -> tuple[Remembered, Hidden]:
+    """All texts as one batch, and where to look; sorted by length, read in small batches."""
+    parts, looks = [], []
+    for at in range(0, len(texts), READ_BATCH):
+        ids = model.padded(texts[at : at + READ_BATCH])
+        with record(model.model, layers=[plan.look]) as recording:
+            parts.append(remember(model.model, ids, layer=plan.layer))
+        looks.append(recording.states[plan.look])
     length = max(part.ids.shape[1] for part in parts)
 
     def joined(tensors: Sequence[Tensor], axis: int) -> Tensor:
@@ -192,10 +210,10 @@ def _read(model: LanguageModel, texts: Sequence[tuple[int, ...]], layer: int) ->
         return torch.cat([F.pad(t, (*padding, 0, length - t.shape[axis])) for t in tensors])
 
     layers = range(len(parts[0].past))
-    return Remembered(
+    seen = Remembered(
         ids=joined([part.ids for part in parts], 1),
         states=joined([part.states for part in parts], 1),
-        layer=layer,
+        layer=plan.layer,
         past=tuple(
             (
                 joined([part.past[n][0] for part in parts], 2),
@@ -204,3 +222,4 @@ def _read(model: LanguageModel, texts: Sequence[tuple[int, ...]], layer: int) ->
             for n in layers
         ),
     )
+    return seen, joined(looks, 1)

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import final
 
-from m2kt.align import AlignConfig, align
+from m2kt.align import align
+from m2kt.align_config import AlignConfig
 from m2kt.combine import CombineRules, combine
 from m2kt.domain import Domain
 from m2kt.errors import AlignmentError, CompatibilityError

@@ -3,7 +3,7 @@
 from functools import cache
 
 from m2kt import domains
-from m2kt.align import AlignConfig
+from m2kt.align_config import AlignConfig
 from m2kt.bench import course as courses
 from m2kt.bench.course import Course
 from m2kt.bench.subjects import draw_lesson, subject

@@ -7,7 +7,7 @@ does not know what * is. The teacher is the one that knows *.
 from functools import cache
 
 from m2kt import domains, zoo
-from m2kt.align import AlignConfig
+from m2kt.align_config import AlignConfig
 from m2kt.cal import CALConfig
 from m2kt.combine import CombineRules, combine
 from m2kt.digest import Digest

@@ -23,7 +23,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
-from m2kt.align import AlignConfig
+from m2kt.align_config import AlignConfig
 from m2kt.bench.cells import Cell
 from m2kt.cal import Projection
 

@@ -25,7 +25,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from m2kt import domains
-from m2kt.align import AlignConfig, align
+from m2kt.align import align
+from m2kt.align_config import AlignConfig
 from m2kt.bench.subjects import Subject, load_model
 from m2kt.cal import ConceptAlignmentLayer, attached
 from m2kt.domain import Grammar, Trace

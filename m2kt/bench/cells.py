@@ -13,7 +13,8 @@ from itertools import pairwise
 from typing import Any, Final, final
 
 from m2kt import domains
-from m2kt.align import AlignConfig, align
+from m2kt.align import align
+from m2kt.align_config import AlignConfig
 from m2kt.bench.baselines import BASELINES, TextConfig, learn
 from m2kt.bench.controls import CONTROLS, thinned
 from m2kt.bench.ridge import ridge

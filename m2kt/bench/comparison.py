@@ -6,7 +6,7 @@ Owns: `TransferConfig`, `QUICK`. Does not own: what follows from them (transfer)
 from dataclasses import dataclass, field
 from typing import Final, final
 
-from m2kt.align import AlignConfig
+from m2kt.align_config import AlignConfig
 from m2kt.bench.baselines import TextConfig
 from m2kt.bench.cells import RIDGE
 from m2kt.bench.ingest import IngestConfig

@@ -17,7 +17,7 @@ Owns: `CONTENDERS`. Does not own: the course (course), the clock (watch), proces
 
 import random
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final, final
 
@@ -36,14 +36,12 @@ from transformers import (
 )
 
 from m2kt import domains
-from m2kt.activations import rewrite
 from m2kt.adapters import adapter_targets
 from m2kt.addressing import concept_keys
 from m2kt.align import align
 from m2kt.bench.course import DOMAIN, Course
 from m2kt.bench.watch import READOUT, REHEARSAL, Watch
-from m2kt.blend import Share
-from m2kt.cal import ConceptAlignmentLayer, attached
+from m2kt.cal import ConceptAlignmentLayer, attached, remembering
 from m2kt.domain import Trace
 from m2kt.drills import DrillPlan, drill
 from m2kt.language_model import LanguageModel
@@ -75,9 +73,9 @@ def alignment(course: Course, student: Student, watch: Watch) -> int:
 
 def bare_loop(course: Course, student: Student, watch: Watch) -> int:
     """A loop over batches."""
-    model, config, shares = student.language_model, course.align, _shares(course, student)
+    model, config, like = student.language_model, course.align, _untrained(course, student)
     watch.start()
-    cal = drawn(course, student, shares)
+    cal = drawn(course, student, like)
     with attached(model, cal) as adapters:
         trained = [*cal.parameters(), *adapters]
         optimizer = torch.optim.AdamW(trained, lr=course.text_learning_rate, weight_decay=0.01)
@@ -102,11 +100,10 @@ def bare_loop(course: Course, student: Student, watch: Watch) -> int:
 
 def peft_trainer(course: Course, student: Student, watch: Watch) -> int:
     """`Trainer.train`; to it the memory is one more module of the model."""
-    model, shares = student.language_model, _shares(course, student)
+    model, like = student.language_model, _untrained(course, student)
     watch.start()
-    cal = drawn(course, student, shares)
-    layer = course.align.cal.memory_layer(model.depth)
-    with rewrite(model.model, layer=layer, change=cal):
+    cal = drawn(course, student, like)
+    with remembering(model, cal):
         return _by_trainer(course, model, watch, {"memory": cal})
 
 
@@ -198,10 +195,11 @@ def _example(model: LanguageModel, trace: Trace) -> dict[str, list[int]]:
     return {"input_ids": list(row.ids), "attention_mask": [1] * len(row.ids), "labels": labels}
 
 
-def drawn(course: Course, student: Student, shares: Sequence[Share]) -> ConceptAlignmentLayer:
-    """The CAL of an alignment before anything in it is set: the same keys, the same seed."""
+def drawn(course: Course, student: Student, like: ConceptAlignmentLayer) -> ConceptAlignmentLayer:
+    """The CAL of an alignment before anything in it is set: the same shape, keys and seed."""
     model, config, concepts = student.language_model, course.align, course.lesson.concepts
-    plan = DrillPlan(layer=config.cal.memory_layer(model.depth), contexts=config.contexts)
+    layer, look = (its(model.depth) for its in (like.config.memory_layer, like.config.look_layer))
+    plan = DrillPlan(layer=layer, look=look, contexts=config.contexts)
     drills = drill(
         model,
         domains.get(DOMAIN),
@@ -210,14 +208,13 @@ def drawn(course: Course, student: Student, shares: Sequence[Share]) -> ConceptA
         random.Random(config.seed),
     )
     keys = concept_keys(drills, len(concepts))
-    return ConceptAlignmentLayer(config.cal, keys, shares, seed=config.seed)
+    return ConceptAlignmentLayer(like.config, keys, like.phi.shares(), seed=config.seed)
 
 
-def _shares(course: Course, student: Student) -> list[Share]:
-    """What each packet gives to the memory, out of an alignment of no steps."""
+def _untrained(course: Course, student: Student) -> ConceptAlignmentLayer:
+    """Out of an alignment of no steps."""
     config = replace(course.align, readout_steps=0, steps=0)
-    cal = align(student, course.lesson, domains.get(DOMAIN), config, silent).cal
-    return cal.phi.shares()
+    return align(student, course.lesson, domains.get(DOMAIN), config, silent).cal
 
 
 def _count(parameters: Iterable[Tensor]) -> int:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Final, final
 
 from m2kt import domains
-from m2kt.align import AlignConfig
+from m2kt.align_config import AlignConfig
 from m2kt.bench.subjects import STUDENT, load_model
 from m2kt.domain import Grammar, Trace
 from m2kt.lessonplan import known_results

@@ -27,7 +27,7 @@ from typing import Any, Final
 import torch
 
 from m2kt import domains
-from m2kt.align import AlignConfig
+from m2kt.align_config import AlignConfig
 from m2kt.bench.contenders import CONTENDERS, OURS
 from m2kt.bench.course import (
     DOMAIN,

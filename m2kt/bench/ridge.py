@@ -19,7 +19,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from m2kt import domains
-from m2kt.align import AlignConfig, align
+from m2kt.align import align
+from m2kt.align_config import AlignConfig
 from m2kt.cal import ConceptAlignmentLayer
 from m2kt.drills import DrillPlan, drill
 from m2kt.lessonplan import Workbook, known_results
@@ -48,7 +49,7 @@ def ridge(
     untrained = replace(config, cal=shape, readout_steps=0, steps=0)
     cal = align(student, lesson, grammar, untrained, silent).cal
     book = Workbook(model, grammar, lesson, shape)
-    plan = DrillPlan(layer=book.memory, contexts=config.contexts)
+    plan = DrillPlan(layer=book.memory, look=book.prefix, contexts=config.contexts)
     specs = [concept.spec for concept in lesson.concepts]
     drills = drill(model, grammar, specs, plan, random.Random(config.seed))
     shown = known_results(lesson, grammar)

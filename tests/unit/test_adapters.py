@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from m2kt.adapters import SCALE, adapted, adapter_targets
+from m2kt.adapters import SCALE, adapted, adapter_targets, aimed
 from m2kt.errors import CompatibilityError
 from m2kt.language_model import LanguageModel
 from m2kt.tensors import digest_state
@@ -105,3 +105,37 @@ def _copy(original: nn.Module) -> nn.Module:
     made = type(original)(original.config)
     made.load_state_dict(original.state_dict())
     return made
+
+
+def aimed_adapters(name: str) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    """The gradient of a loss by each frozen matrix, and A after it was aimed."""
+    lm = LanguageModel(name, _copy(model(name).model), model(name).tokenizer, "cpu")
+    ids = torch.tensor([lm.encode("3*4+5")])
+    targets = adapter_targets(lm, 1)
+    weights = {n: lm.model.get_submodule(n).weight.requires_grad_() for n in targets}
+    lm.model(input_ids=ids, labels=ids).loss.backward()
+    slopes = {n: its.grad.T if name == "mod7-addsub" else its.grad for n, its in weights.items()}
+    lm.model.requires_grad_(False)
+    with adapted(lm, prefix=1, rank=2, kept={}, seed=0) as adapters:
+        with aimed(lm.model):
+            lm.model(input_ids=ids, labels=ids).loss.backward()
+        return slopes, {n: adapters[f"{n}.lora_A"].detach().clone() for n in targets}
+
+
+@pytest.mark.parametrize("name", TEACHERS)
+def test_an_aimed_adapter_spans_what_would_first_change_the_frozen_weight(name):
+    for target, found in zip(*(its.values() for its in aimed_adapters(name)), strict=True):
+        best = torch.linalg.svdvals(target)[:2].square().sum()
+        assert torch.allclose(found @ found.T, torch.eye(2), atol=1e-4)
+        assert (target @ found.T).square().sum() > 0.98 * best
+
+
+def test_aiming_changes_nothing_that_the_model_says_and_leaves_no_gradient():
+    lm = model("mod7-mul")
+    said = lm.complete(["3*4\n"], max_new_tokens=9)
+    with adapted(lm, prefix=1, rank=2, kept={}, seed=0) as adapters:
+        ids = torch.tensor([lm.encode("3*4")])
+        with aimed(lm.model):
+            lm.model(input_ids=ids, labels=ids).loss.backward()
+        assert lm.complete(["3*4\n"], max_new_tokens=9) == said
+        assert all(its.grad is None for its in adapters.values())

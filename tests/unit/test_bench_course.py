@@ -1,7 +1,7 @@
 """What the contenders of a benchmark are given to learn."""
 
 from m2kt import domains
-from m2kt.align import AlignConfig
+from m2kt.align_config import AlignConfig
 from m2kt.bench import course as courses
 from m2kt.bench.subjects import draw_lesson, subject
 from m2kt.extract import ExtractConfig

@@ -2,7 +2,7 @@
 
 import pytest
 
-from m2kt.align import AlignConfig
+from m2kt.align_config import AlignConfig
 from m2kt.bench.ingest import IngestConfig, goal_of, headline
 from m2kt.bench.runs import Run
 from m2kt.bench.watch import Goal, Mark

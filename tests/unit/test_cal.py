@@ -28,7 +28,7 @@ def test_two_teachers_of_different_width_share_one_memory(kind):
 
 def test_attention_leaves_room_for_the_null_slot():
     layer = cal()
-    layer(torch.randn(2, 3, 128))
+    layer.look(torch.randn(2, 3, 128))
     assert layer.attention.shape == (2, 3, 5)
     assert bool((layer.attention.sum(-1) < 1).all())
 
@@ -36,7 +36,7 @@ def test_attention_leaves_room_for_the_null_slot():
 def test_a_memory_that_is_not_read_changes_nothing():
     layer, states = cal(), torch.randn(1, 2, 128)
     layer.reading = False
-    assert layer(states) is states
+    assert layer.give(layer.look(states)) is states
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -46,7 +46,7 @@ def test_tensors_and_header_make_the_same_layer_again(kind):
         pass
     again = ConceptAlignmentLayer.from_tensors(layer.tensors(), layer.header())
     states = torch.randn(1, 4, 128)
-    assert torch.equal(again(states), layer(states))
+    assert torch.equal(again.give(again.look(states)), layer.give(layer.look(states)))
     assert digest_state(again.tensors()) == digest_state(layer.tensors())
     assert layer.adapters
 
@@ -76,3 +76,24 @@ def test_attaching_leaves_the_frozen_model_as_it_was(name):
     assert digest_state(lm.model.state_dict()) == before
     assert lm.complete(["3+4\n"], max_new_tokens=9) == said
     assert not any(p.requires_grad for p in lm.model.parameters())
+
+
+def test_adapters_do_not_move_where_the_memory_looks():
+    lm = model("mod7-addsub")
+    share = Share(torch.randn(2, 4), torch.tensor([0, 1]), torch.ones(2))
+    layer = ConceptAlignmentLayer(SMALL_CAL, torch.randn(2, lm.width), [share], seed=0)
+    with attached(lm, layer) as adapters:
+        lm.complete(["3+4\n"], max_new_tokens=1)
+        found = layer.attention.clone()
+        for parameter in adapters:
+            parameter.data.add_(0.5)
+        lm.complete(["3+4\n"], max_new_tokens=1)
+    assert torch.equal(layer.attention, found)
+
+
+def test_what_an_earlier_version_kept_is_refused():
+    layer = cal()
+    old = {name: its for name, its in layer.header().items() if name != "cal_format"}
+    for header in (old, layer.header() | {"cal_format": "1"}):
+        with pytest.raises(CompatibilityError, match="un-learn, learn again"):
+            ConceptAlignmentLayer.from_tensors(layer.tensors(), header)

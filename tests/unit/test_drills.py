@@ -8,7 +8,7 @@ from m2kt.activations import logits_of, resume
 from m2kt.drills import DrillPlan, Drills, drill
 from tests.lessons import model, multiplication
 
-PLAN = DrillPlan(layer=2, contexts=3)
+PLAN = DrillPlan(layer=2, look=1, contexts=3)
 CONCEPTS = multiplication().concepts
 SYMBOLS = torch.tensor([4, 5, 6])
 

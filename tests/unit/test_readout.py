@@ -21,7 +21,7 @@ SHOWN = {CONCEPTS[0].id: "5", CONCEPTS[3].id: "2"}
 def read_out() -> ReadOut:
     pupil, domain = model("mod7-addsub"), multiplication()
     book = Workbook(pupil, domain, lesson(), SMALL_CAL)
-    plan = DrillPlan(layer=book.memory, contexts=2)
+    plan = DrillPlan(layer=book.memory, look=book.prefix, contexts=2)
     drills = drill(pupil, domain, CONCEPTS, plan, random.Random(0))
     generator, count = torch.Generator().manual_seed(0), len(CONCEPTS)
     share = Share(
