@@ -241,8 +241,11 @@ class _Alignment:
         return torch.optim.AdamW(groups, lr=peak, weight_decay=0.01)
 
     def aim(self, read: Mapping[str, str], deck: Deck) -> None:
-        """Points the adapters at what one batch would change in the frozen weights."""
-        if not self.config.steps:
+        """Points the adapters at what one batch would change in the frozen weights.
+
+        At the pace of a student that does not recognise concepts, that learns worse.
+        """
+        if not self.config.steps or not self.cal.config.looks_early:
             return
         levels = self.rng.choices(self.book.grammar.levels, k=self.config.own)
         practice = self.book.join([*deck.draw(self.config.traces), *self.compose(read, levels)])

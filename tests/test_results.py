@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from m2kt.bench.ingest import FORMAT as INGEST
 from m2kt.bench.transfer import FORMAT
 
 ROOT = Path(__file__).parent.parent
@@ -22,8 +23,8 @@ def record(name: str) -> dict[str, Any]:
 @pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.stem)
 def test_a_record_is_one_of_ours_and_says_how_it_was_made(path):
     its = json.loads(path.read_text())
-    assert its["format"] == FORMAT
-    assert its["command"].startswith("m2kt bench transfer")
+    command = {FORMAT: "m2kt bench transfer", INGEST: "m2kt bench ingest"}[its["format"]]
+    assert its["command"].startswith(command)
     assert "/" not in its["command"], "a path of the machine that it was made on"
     assert path.name in (RESULTS / "README.md").read_text()
 
@@ -74,3 +75,11 @@ def test_the_table_of_baselines_in_the_readme_is_that_of_its_record():
     assert f"{its['reduction']['ours']['bytes']:,}" in README
     assert f"took {its['ingest']['vs_peft_trainer']:.2f} times less" in README
     assert f"and {its['ingest']['vs_bare_loop']:.2f} times less" in README
+
+
+def test_the_ratios_of_ingest_in_the_readme_are_those_of_the_record():
+    its = record("ingest-smollm2")["ingest"]
+    assert set(its["lower_bounds"]) >= {"vs_peft_trainer", "vs_bare_loop"}
+    found = [f"at least {its[name]:.1f}" for name in ("vs_peft_trainer", "vs_bare_loop")]
+    assert f"{found[0]} times less time than" in README
+    assert f"{found[1]} times less than a bare loop" in README

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from m2kt.align import _Alignment, align
+from m2kt.cal import CALConfig
 from m2kt.combine import CombineRules, combine
 from m2kt.domains.relations import Relations
 from m2kt.domains.tables import modular
@@ -108,3 +109,11 @@ def test_a_relational_lesson_is_learnt_from_elements_operators_and_some_facts():
     assert sum(right) / len(right) > 0.9
     assert candidate.figures["facts_shown"] == len(shown) == 78
     assert candidate.figures["relation_agreement"] == 1.0
+
+
+@pytest.mark.parametrize(("name", "early"), [("symbols-student", True), ("mod7-addsub", False)])
+def test_the_memory_looks_early_in_a_student_that_recognises_concepts_there(name, early):
+    config = replace(FAST, cal=CALConfig(), readout_steps=2, steps=2)
+    candidate = align(Student(PUPIL, model(name)), lesson(), multiplication(), config, silent)
+    assert candidate.cal.config.looks_early is early
+    assert (candidate.figures["recognised"] >= config.recognised) is early
