@@ -53,7 +53,8 @@ class AlignConfig:
         warmup: Steps until the peak.
         descent: Steps from the peak to 2 %, at the end.
         settled: Share of own problems that go right, from which on the descent begins.
-        sure: Pace of phase B instead, if concepts are recognised in frozen states.
+        sure: Pace of phase B instead, if concepts are recognised in the states of the frozen
+            prefix; adapters then begin aimed.
         recognised: Share of places from which on they are.
         enough: Share at the end of a descent, without which there is another.
         unsafe_phrases: The projected concepts are kept away from the student's own states here.
