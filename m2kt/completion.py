@@ -4,15 +4,16 @@ Owns: `greedy`, batches by length, padding. Does not own: text and tokens (langu
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from itertools import takewhile
 from typing import cast
 
 import torch
 from torch import nn
-from transformers import DynamicCache, GenerationMixin
-from transformers.cache_utils import DynamicLayer
+from transformers import GenerationMixin
 
 from m2kt.activations import contiguous_head
+from m2kt.opening import read_opening
 
 BATCH = 128
 """Prompts that are completed side by side."""
@@ -37,8 +38,8 @@ def greedy(
     """
     device = next(model.parameters()).device
     shared = _opening(rows)
-    cache = _read(model, torch.tensor([shared], device=device))
-    start = len(shared) if cache is not None else 0
+    opening = read_opening(model, shared if len(shared) >= WORTH_SHARING else ())
+    start = opening.length if opening is not None else 0
     found: list[list[int]] = [[] for _ in rows]
     for batch in batches_by_length(rows, BATCH):
         width = max(len(rows[i]) for i in batch)
@@ -48,11 +49,12 @@ def greedy(
         ]
         ids = [[*shared[:start], *pads, *own] for pads, _, own in rest]
         mask = [[*[1] * start, *hidden, *[1] * len(own)] for _, hidden, own in rest]
-        with contiguous_head(model):
+        attended = nullcontext() if opening is None else opening.attended(model)
+        with contiguous_head(model), attended as cache:
             output = cast(GenerationMixin, model).generate(
                 torch.tensor(ids, device=device),
                 attention_mask=torch.tensor(mask, device=device),
-                past_key_values=_copies(cache, len(batch)),
+                past_key_values=cache,
                 max_new_tokens=max_new_tokens,
                 do_sample=False,
                 pad_token_id=pad,
@@ -66,28 +68,3 @@ def _opening(rows: Sequence[Sequence[int]]) -> list[int]:
     """What two or more rows begin with, the last token of none of them included."""
     columns = zip(*(row[:-1] for row in rows), strict=False) if len(rows) > 1 else iter(())
     return [column[0] for column in takewhile(lambda its: len(set(its)) == 1, columns)]
-
-
-def _read(model: nn.Module, shared: torch.Tensor) -> DynamicCache | None:
-    """What the model keeps of the tokens that all prompts share; None if that cannot be shared.
-
-    A layer that keeps a window or a state is left alone: padding would push the past out of it.
-    """
-    if shared.shape[1] < WORTH_SHARING:
-        return None
-    cache = getattr(model(input_ids=shared, use_cache=True), "past_key_values", None)
-    plain = isinstance(cache, DynamicCache) and all(
-        type(its) is DynamicLayer for its in cache.layers
-    )
-    return cache if plain else None
-
-
-def _copies(cache: DynamicCache | None, count: int) -> DynamicCache | None:
-    """One copy of `cache` for each of `count` prompts."""
-    if cache is None:
-        return None
-    copies = DynamicCache()
-    for number, layer in enumerate(cache.layers):
-        every = (part.repeat_interleave(count, dim=0) for part in (layer.keys, layer.values))
-        copies.update(*every, number)
-    return copies

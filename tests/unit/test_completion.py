@@ -1,6 +1,14 @@
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, Gemma3TextConfig, LlamaConfig, Mamba2Config
+from transformers import (
+    AutoModelForCausalLM,
+    BloomConfig,
+    Gemma3TextConfig,
+    GPT2Config,
+    GPTNeoXConfig,
+    LlamaConfig,
+    Mamba2Config,
+)
 
 from m2kt.activations import record
 from m2kt.completion import batches_by_length, greedy
@@ -22,10 +30,15 @@ ATTENTION = SIZES | {
     "pad_token_id": 0,
 }
 SLIDING = {"head_dim": 8, "sliding_window": 8, "layer_types": ["sliding_attention"] * 2}
+MIXED = SLIDING | {"layer_types": ["sliding_attention", "full_attention"]}
 STATE_SPACE = {"num_heads": 4, "head_dim": 16, "expand": 2, "n_groups": 2, "state_size": 8}
 FAMILIES = {
     "rotary": LlamaConfig(**ATTENTION),
     "sliding window": Gemma3TextConfig(**ATTENTION, **SLIDING),
+    "both windows and none": Gemma3TextConfig(**ATTENTION, **MIXED),
+    "learnt positions": GPT2Config(**ATTENTION),
+    "one projection": GPTNeoXConfig(**ATTENTION),
+    "distances, no exchange": BloomConfig(**ATTENTION),
     "state space": Mamba2Config(**SIZES, **STATE_SPACE, eos_token_id=2, pad_token_id=0),
 }
 SHOTS = [[3 + (7 * at) % 50 for at in range(40)] + own for own in ([5, 9], [17], [4, 8, 30], [21])]
@@ -51,8 +64,23 @@ def tokens_read(lm, rows: list[list[int]]) -> int:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
+def test_what_is_written_is_what_transformers_writes(family: str):
+    torch.manual_seed(1)
+    lm = AutoModelForCausalLM.from_config(FAMILIES[family]).eval()
+    plain = [
+        lm.generate(torch.tensor([row]), max_new_tokens=12, do_sample=False, pad_token_id=0)
+        for row in SHOTS
+    ]
+    wanted = [
+        [token for token in its[0, len(row) :].tolist() if token != 0]
+        for its, row in zip(plain, SHOTS, strict=True)
+    ]
+    assert [written(lm, [row])[0] for row in SHOTS] == wanted
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 def test_what_is_written_is_what_each_prompt_alone_would_get(family: str):
-    torch.manual_seed(0)
+    torch.manual_seed(1)
     lm = AutoModelForCausalLM.from_config(FAMILIES[family]).eval()
     same_length = [row for row in SHOTS if len(row) == 41]
     alone = [written(lm, [row])[0] for row in same_length]
@@ -61,7 +89,7 @@ def test_what_is_written_is_what_each_prompt_alone_would_get(family: str):
 
 
 def test_prompts_of_different_lengths_may_begin_alike():
-    torch.manual_seed(0)
+    torch.manual_seed(1)
     lm = AutoModelForCausalLM.from_config(FAMILIES["rotary"]).eval()
     assert written(lm, SHOTS) == [written(lm, [row])[0] for row in SHOTS]
 
