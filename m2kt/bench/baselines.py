@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from m2kt import domains
 from m2kt.align import align
-from m2kt.align_config import AlignConfig
+from m2kt.align_config import WIDTH, AlignConfig
 from m2kt.bench.subjects import Subject, load_model
 from m2kt.cal import ConceptAlignmentLayer, attached
 from m2kt.domain import Grammar, Trace
@@ -66,11 +66,12 @@ class TextConfig:
     """How examples are learnt.
 
     Attributes:
-        learning_rate: Peak of AdamW.
+        learning_rate: Peak of AdamW for a student `WIDTH` wide; as in alignment, others learn
+            slower in proportion to their width.
         steps: At least so many.
     """
 
-    learning_rate: float = 8e-3
+    learning_rate: float = 3.6e-3
     steps: int = 600
 
 
@@ -178,11 +179,12 @@ def learn(
     most = max(text.steps, -(-len(examples) // size))
     schedule = Schedule(most=most, warmup=config.warmup, descent=most, settled=2.0, enough=2.0)
     order = _order(random.Random(config.seed), examples)
+    peak = text.learning_rate * WIDTH / model.width
     with attached(model, cal) as adapters:
-        optimizer = torch.optim.AdamW(adapters, lr=text.learning_rate, weight_decay=0.01)
+        optimizer = torch.optim.AdamW(adapters, lr=peak, weight_decay=0.01)
         for step in range(schedule.ends):
             for group in optimizer.param_groups:
-                group["lr"] = text.learning_rate * schedule.rate(step)
+                group["lr"] = peak * schedule.rate(step)
             batch = [next(order) for _ in range(size)]
             rows = [_row(model, example) for example in batch]
             practice = book.join(book.prepare(rows, [()] * len(rows)))
