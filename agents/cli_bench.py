@@ -132,7 +132,8 @@ def transfer(
     shown = html if out is None else _page_file(out, html)
     _say_how_long(config, cells)
     with _bar() as bar:
-        told = console.plain(_when_and_how() | measure_transfer(config, cells, _Cells(bar).tell))
+        record = measure_transfer(config, cells, _Cells(bar).tell)
+    told = console.plain(_when_and_how() | record)
     _keep(out, told)
     show_transfer(told)
     if shown is not None:
