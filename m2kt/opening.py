@@ -131,20 +131,25 @@ def _attend(  # noqa: PLR0913 - transformers calls it
     shared = key.shape[1]
     asked = heads // shared * length  # queries of a text that are put to the same keys
     first_keys, first_values = _opening_of(module, key, value)
-    before = first_keys.shape[1]
     scaled = query * (width**-0.5 if scaling is None else scaling)
     queries = scaled.reshape(texts, shared, asked, width)
-    together = queries.transpose(0, 1).reshape(shared, texts * asked, width)
-    first = (together @ first_keys.mT).view(shared, texts, asked, before).transpose(0, 1)
-    scores = torch.cat([first, queries @ key.mT], dim=-1).float()
+    scores = torch.cat([_of_all(queries, first_keys.mT), queries @ key.mT], dim=-1).float()
     scores = scores.view(texts, shared, heads // shared, length, -1)
     allowed = _causal(length, scores) if attention_mask is None else attention_mask[:, :, None]
     scores = scores.masked_fill(~allowed, torch.finfo(scores.dtype).min)
     weights = scores.softmax(dim=-1).to(value.dtype).view(texts, shared, asked, -1)
-    of_first, own = weights.tensor_split([before], dim=-1)
-    given = of_first.transpose(0, 1).reshape(shared, texts * asked, before) @ first_values
-    found = own @ value + given.view(shared, texts, asked, -1).transpose(0, 1)
+    of_first, own = weights.tensor_split([first_keys.shape[1]], dim=-1)
+    found = own @ value + _of_all(of_first, first_values)
     return found.reshape(texts, heads, length, -1).transpose(1, 2).contiguous(), None
+
+
+def _of_all(
+    rows: Float[Tensor, "B K N M"], matrix: Float[Tensor, "K M P"]
+) -> Float[Tensor, "B K N P"]:
+    """For each of K heads one product with the rows of all B texts."""
+    texts, shared, count, inner = rows.shape
+    together = rows.transpose(0, 1).reshape(shared, texts * count, inner)
+    return (together @ matrix).view(shared, texts, count, matrix.shape[-1]).transpose(0, 1)
 
 
 def _opening_of(module: nn.Module, key: Tensor, value: Tensor) -> Kept:

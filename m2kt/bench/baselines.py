@@ -74,6 +74,10 @@ class TextConfig:
     learning_rate: float = 3.6e-3
     steps: int = 600
 
+    def peak(self, width: int) -> float:
+        """Learning rate of a student of this width."""
+        return self.learning_rate * WIDTH / width
+
 
 Draw = Callable[[Subject, Lesson, int, int, Collection[str]], list[Example]]
 """Of a subject and its lesson, so many examples, from a seed, none of which is excluded."""
@@ -179,12 +183,11 @@ def learn(
     most = max(text.steps, -(-len(examples) // size))
     schedule = Schedule(most=most, warmup=config.warmup, descent=most, settled=2.0, enough=2.0)
     order = _order(random.Random(config.seed), examples)
-    peak = text.learning_rate * WIDTH / model.width
     with attached(model, cal) as adapters:
-        optimizer = torch.optim.AdamW(adapters, lr=peak, weight_decay=0.01)
+        optimizer = torch.optim.AdamW(adapters, weight_decay=0.01)
         for step in range(schedule.ends):
             for group in optimizer.param_groups:
-                group["lr"] = peak * schedule.rate(step)
+                group["lr"] = text.peak(model.width) * schedule.rate(step)
             batch = [next(order) for _ in range(size)]
             rows = [_row(model, example) for example in batch]
             practice = book.join(book.prepare(rows, [()] * len(rows)))
