@@ -90,8 +90,7 @@ def ingest(
         text_learning_rate=text_rate,
     )
     with _bar() as bar:
-        record = measure_ingest(config, _News(bar).tell)
-    told = console.plain(_when_and_how() | record)
+        told = _told(measure_ingest(config, _News(bar).tell))
     _keep(out, told)
     show(told)
 
@@ -132,8 +131,7 @@ def transfer(
     shown = html if out is None else _page_file(out, html)
     _say_how_long(config, cells)
     with _bar() as bar:
-        record = measure_transfer(config, cells, _Cells(bar).tell)
-    told = console.plain(_when_and_how() | record)
+        told = _told(measure_transfer(config, cells, _Cells(bar).tell))
     _keep(out, told)
     show_transfer(told)
     if shown is not None:
@@ -266,9 +264,12 @@ def _show_curves(curves: Mapping[str, Any], what: str) -> None:
     console.out.print(shown)
 
 
-def _when_and_how() -> dict[str, str]:
+def _told(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The record of a run that has just ended, and how it was made."""
     command = shlex.join(["m2kt", *sys.argv[1:]])
-    return {"command": command, "ended_at": datetime.now(UTC).isoformat()}
+    how = {"command": command, "ended_at": datetime.now(UTC).isoformat()}
+    told: dict[str, Any] = console.plain(how | dict(record))
+    return told
 
 
 def show(record: Mapping[str, Any]) -> None:
