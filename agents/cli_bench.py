@@ -15,20 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
-from rich.progress import (
-    BarColumn,
-    Progress,
-    SpinnerColumn,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
-from m2kt import progress
 from m2kt.errors import RequestError
 
-from . import console
+from . import bars, console
 
 if TYPE_CHECKING:
     from m2kt.bench.comparison import TransferConfig
@@ -47,6 +37,9 @@ Shares = Annotated[
     typer.Option(help="Of the facts shown, in reveal and geometry; again for more."),
 ]
 
+Curved = Annotated[str | None, typer.Option(help="Domain of reveal, layers and ablations.")]
+Compared = Annotated[str | None, typer.Option(help="Domain of baselines.")]
+Ablated = Annotated[list[str] | None, typer.Option(help="Of the ablations; again for more.")]
 Examples = Annotated[
     list[int] | None, typer.Option(min=1, help="Of each baseline; again for more.")
 ]
@@ -89,8 +82,8 @@ def ingest(
         most_times=most_times,
         text_learning_rate=text_rate,
     )
-    with _bar() as bar:
-        told = _told(measure_ingest(config, _News(bar).tell))
+    with bars.bar() as running:
+        told = _told(measure_ingest(config, bars.Contenders(running).tell))
     _keep(out, told)
     show(told)
 
@@ -104,6 +97,9 @@ def transfer(
     part: Parts = None,
     share: Shares = None,
     examples: Examples = None,
+    curved: Curved = None,
+    compared: Compared = None,
+    ablation: Ablated = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="Their number.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
     threads: Annotated[int, typer.Option(min=1, help="Of each process.")] = 1,
@@ -112,30 +108,44 @@ def transfer(
 ) -> None:
     """Transfers every domain, and runs controls, curves and baselines beside it."""
     from m2kt.bench.comparison import QUICK, TransferConfig
-    from m2kt.bench.transfer import measure_transfer
 
-    usual = QUICK if quick else TransferConfig()
-    config = replace(
-        usual,
+    config = _chosen(
+        QUICK if quick else TransferConfig(),
         student=student,
         workers=workers,
         threads=threads,
-        domains=tuple(domain or usual.domains),
-        controlled=tuple(domain or usual.controlled),
-        parts=tuple(part or usual.parts),
-        reveal=tuple(share or usual.reveal),
-        geometry=tuple(share or usual.geometry),
-        examples=tuple(examples or usual.examples),
-        seeds=tuple(range(seeds)) if seeds else usual.seeds,
+        parts=part,
+        domains=domain,
+        controlled=domain,
+        curved=curved,
+        compared=compared,
+        reveal=share,
+        geometry=share,
+        examples=examples,
+        ablations=ablation,
+        seeds=range(seeds) if seeds else None,
     )
-    shown = html if out is None else _page_file(out, html)
+    _compare(config, cells, out, html if out is None else _page_file(out, html))
+
+
+def _compare(config: "TransferConfig", cells: Path, out: Path | None, html: Path | None) -> None:
+    """Runs what is not among `cells` yet; writes the record to `out`, and its page to `html`."""
+    from m2kt.bench.transfer import measure_transfer
+
     _say_how_long(config, cells)
-    with _bar() as bar:
-        told = _told(measure_transfer(config, cells, _Cells(bar).tell))
+    with bars.bar() as running:
+        told = _told(measure_transfer(config, cells, bars.Cells(running).tell))
     _keep(out, told)
     show_transfer(told)
-    if shown is not None:
-        _draw(told, shown)
+    if html is not None:
+        _draw(told, html)
+
+
+def _chosen(usual: "TransferConfig", **chosen: Any) -> "TransferConfig":  # noqa: ANN401
+    """The usual comparison, but for what was chosen."""
+    given = {name: its for name, its in chosen.items() if its not in (None, [])}
+    listed = {name: tuple(its) for name, its in given.items() if isinstance(its, list | range)}
+    return replace(usual, **given | listed)
 
 
 def _say_how_long(config: "TransferConfig", folder: Path) -> None:
@@ -293,57 +303,3 @@ def show(record: Mapping[str, Any]) -> None:
             f"{its['trainable']:,}",
         )
     console.out.print(shown)
-
-
-def _bar() -> Progress:
-    return Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[news]}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=console.err,
-    )
-
-
-class _News:
-    """Turns what the benchmark tells into one bar for each contender."""
-
-    def __init__(self, bar: Progress) -> None:
-        self._bar = bar
-        self._tasks: dict[str, TaskID] = {}
-
-    def tell(self, news: progress.Progress) -> None:
-        """A step of a contender moves its bar; all else becomes a line."""
-        figures = news.figures
-        if "steps" not in figures:
-            console.say(news.message)
-            return
-        if news.message not in self._tasks:
-            task = self._bar.add_task(news.message, total=figures["of"], news="")
-            self._tasks[news.message] = task
-        accuracy = f"accuracy {figures['accuracy']:.3f}" if "accuracy" in figures else ""
-        self._bar.update(self._tasks[news.message], completed=figures["steps"], news=accuracy)
-        if not console.err.is_terminal:  # where a bar is drawn at its end only
-            console.say(f"{news.message}: {figures['steps']:.0f} steps  {accuracy}".rstrip())
-
-
-class _Cells:
-    """Turns what the matrix tells into one bar, and a line for each cell; then come contenders."""
-
-    def __init__(self, bar: Progress) -> None:
-        self._bar = bar
-        self._task = bar.add_task("cells", total=None, news="")
-        self._contenders = _News(bar)
-
-    def tell(self, news: progress.Progress) -> None:
-        """Of the state of things."""
-        figures = news.figures
-        if "done" not in figures:
-            self._contenders.tell(news)
-            return
-        done, total = figures["done"], figures["of"]
-        self._bar.update(self._task, completed=done, total=total, news=news.message)
-        if "mean" in figures:
-            console.say(f"{done:.0f}/{total:.0f}  {news.message}  {figures['mean']:.3f}")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final, final
 
 from m2kt.align_config import AlignConfig
+from m2kt.bench.ablations import ABLATIONS
 from m2kt.bench.baselines import TextConfig
 from m2kt.bench.cells import RIDGE
 from m2kt.bench.ingest import IngestConfig
@@ -57,6 +58,7 @@ class TransferConfig:
         layers: Hidden states of the teachers that concepts are read from.
         related: Who learns relations: its tokenizer has one token for each of 97 numbers.
         geometry: Shares of the facts that traces show there.
+        ablations: By name.
         examples: Numbers of examples that each baseline is given.
         per_level: Held-out problems of each level.
         traces_per_level: Of each packet.
@@ -79,6 +81,7 @@ class TransferConfig:
     layers: tuple[int, ...] = (1, 2, 3, 4)
     related: str = SMOLLM2
     geometry: tuple[float, ...] = (0.02, 0.05, 0.1)
+    ablations: tuple[str, ...] = tuple(ABLATIONS)
     examples: tuple[int, ...] = (100, 300, 1_000, 3_000, 10_000, 50_000)
     per_level: int = 100
     traces_per_level: int = 60
@@ -90,14 +93,24 @@ class TransferConfig:
     ingest: IngestConfig = field(default_factory=_brief)
 
     def __post_init__(self) -> None:
-        if not self.domains or not self.seeds or set(self.domains) - set(SUBJECTS):
+        named = {*self.domains, *self.controlled, self.curved, self.compared}
+        if not self.domains or not self.seeds or named - set(SUBJECTS):
+            found = ", ".join(sorted(named)) if self.domains else "no domain"
             raise RequestError(
                 f"expected seeds, and domains of {', '.join(SUBJECTS)}, found"
-                f" {len(self.seeds)} seeds and {', '.join(self.domains) or 'no domain'}"
+                f" {len(self.seeds)} seeds and {found}"
+            )
+        if len(SUBJECTS[self.compared].teachers) > 1:
+            raise RequestError(
+                f"expected a domain of one teacher for baselines, found {self.compared}, of which"
+                " none knows all; choose another with --compared"
             )
         if not self.parts or set(self.parts) - set(PARTS):
             found = ", ".join(self.parts) or "none"
             raise RequestError(f"expected parts of {', '.join(PARTS)}, found {found}")
+        if set(self.ablations) - set(ABLATIONS):
+            found = ", ".join(self.ablations)
+            raise RequestError(f"expected ablations of {', '.join(ABLATIONS)}, found {found}")
 
 
 QUICK: Final = TransferConfig(

@@ -133,7 +133,7 @@ def _compared(config: TransferConfig, way: str) -> dict[int, Cell]:
 def _ablated(config: TransferConfig) -> dict[str, list[Cell]]:
     """By name of an ablation, a cell for each seed."""
     usual = _cell(config, config.curved, OURS, reveal=FEW)
-    return {name: _seeds(config, [change(usual)]) for name, change in ABLATIONS.items()}
+    return {name: _seeds(config, [ABLATIONS[name](usual)]) for name in config.ablations}
 
 
 def _related(config: TransferConfig) -> TransferConfig:

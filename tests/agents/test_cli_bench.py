@@ -3,14 +3,15 @@
 import json
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from m2kt.bench.comparison import QUICK
+from m2kt.bench.comparison import QUICK, TransferConfig
 from m2kt.bench.matrix import place
 from m2kt.bench.transfer import cells_of
 from m2kt.progress import Progress
-from m2kt_agents import cli, cli_bench
+from m2kt_agents import bars, cli, cli_bench
 from tests.comparisons import comparison, result_of
 from tests.pages import Page
 
@@ -53,12 +54,11 @@ def test_steps_that_leave_the_last_exam_out_are_refused(monkeypatch, capsys):
     assert "5 divides" in capsys.readouterr().err
 
 
-def test_transfer_makes_its_record_of_cells_that_stand(monkeypatch, capsys, tmp_path):
-    one = ("arith.mod7",)
-    config = replace(QUICK, domains=one, controlled=one, student="mod7-mul", examples=(4, 12))
+def keep_results(config: TransferConfig, folder: Path) -> None:
+    """As if every cell of it had been run."""
     for cell in cells_of(config):
         mean = {"teacher": 1.0, "with_c": 0.75}.get(cell.way, 0.25)
-        place(cell, tmp_path).write_text(
+        place(cell, folder).write_text(
             json.dumps(
                 {
                     "mean": mean,
@@ -73,10 +73,24 @@ def test_transfer_makes_its_record_of_cells_that_stand(monkeypatch, capsys, tmp_
                 }
             )
         )
+
+
+def test_transfer_makes_its_record_of_cells_that_stand(monkeypatch, capsys, tmp_path):
+    one = ("arith.mod7",)
+    config = replace(
+        QUICK,
+        domains=one,
+        controlled=one,
+        compared="arith.mod10",
+        curved="group.s3",
+        student="mod7-mul",
+        examples=(4, 12),
+    )
+    keep_results(config, tmp_path)
     file = tmp_path / "new" / "transfer.json"
     page = file.with_suffix(".html")
     words = f"m2kt bench transfer --quick --domain arith.mod7 --student mod7-mul {CELLS_ONLY}"
-    words += " --examples 4 --examples 12"
+    words += " --examples 4 --examples 12 --compared arith.mod10 --curved group.s3"
     monkeypatch.setattr(
         sys, "argv", [*words.split(), "--cells", str(tmp_path), "--json", str(file)]
     )
@@ -86,6 +100,7 @@ def test_transfer_makes_its_record_of_cells_that_stand(monkeypatch, capsys, tmp_
     record = json.loads(file.read_text())
     assert record["domains"]["arith.mod7"]["retention"] == 0.75
     assert record["reduction"]["reached"] is False
+    assert (record["curved"], record["compared"]) == ("group.s3", "arith.mod10")
     assert list(record["controls"]["with_c"]["domains"]) == ["arith.mod7"]
     rows = [line.split()[:4] for line in capsys.readouterr().out.splitlines()]
     assert ["arith.mod7", "1.000", "0.250", "0.750"] in rows
@@ -185,8 +200,8 @@ def test_a_benchmark_runs_to_its_end_and_writes_its_record(monkeypatch, capsys, 
 
 
 def test_a_comparison_tells_of_cells_and_then_of_contenders(capsys):
-    with cli_bench._bar() as bar:
-        told = cli_bench._Cells(bar)
+    with bars.bar() as shown:
+        told = bars.Cells(shown)
         told.tell(Progress("student domain with_c", {"done": 1.0, "of": 2.0, "mean": 0.5}))
         told.tell(Progress("packets, operations of a few steps, matmul peak"))
         told.tell(Progress("bare_loop", {"steps": 5.0, "of": 20.0, "accuracy": 0.25}))
