@@ -5,6 +5,7 @@ Does not own: the record (m2kt.bench.transfer), its summary (transfer_summary), 
 (transfer_plots), the shell (page).
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from html import escape
 from typing import Any, Final
@@ -17,6 +18,7 @@ from .transfer_plots import (
     Rows,
     bars_plot,
     baselines_plot,
+    convergence_plot,
     curves_plot,
     domains_plot,
     ratios_plot,
@@ -210,7 +212,11 @@ def _ablations(record: Record) -> str:
         " trace shows; exemplars_4: each is the mean of 4 states; readout_10: so many steps of"
         " phase A. L_geo is what phase A left of its loss.</p>"
     )
-    return section("What each part is for", note, *_bars(record["ablations"], "ablation"))
+    rows = record["ablations"]
+    named = {name: re.fullmatch(r"readout_([1-9]\d{0,5})", name) for name in rows}
+    steps = {int(found[1]): rows[name] for name, found in named.items() if found}
+    plot = figure(convergence_plot(steps), "L_geo, and what comes of it.") if steps else ""
+    return section("What each part is for", note, *_bars(rows, "ablation"), plot)
 
 
 def _bars(rows: Rows, what: str) -> Iterable[str]:

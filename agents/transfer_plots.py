@@ -102,6 +102,30 @@ def curves_plot(curves: Mapping[str, Rows], description: str) -> str:
         return svg_of(figure, description)
 
 
+def convergence_plot(rows: Mapping[int, Mapping[str, Any]]) -> str:
+    """What is left of L_geo after so many steps of phase A, and the accuracy that this leads to.
+
+    Args:
+        rows: By the number of steps: `loss_geometry`, `accuracy` and `interval`.
+    """
+    steps = sorted(rows)
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(WIDTH, 3.4))
+        left, right = figure.subplots(1, 2)
+        losses = [rows[count]["loss_geometry"] for count in steps]
+        left.plot(steps, losses, marker="o", color=LOSSES[0], linewidth=1.8)
+        left.set(yscale="log", title="L_geo that is left (logarithmic)")
+        left.yaxis.set_major_formatter("{x:g}")
+        _curve([right], 1, "", [(count, rows[count]) for count in steps])
+        right.set(ylim=(-0.03, 1.04), title="Right answers after phase B, band: 95 %")
+        for axis in (left, right):
+            _count_axis(axis, steps)
+            axis.set_xlabel("steps of phase A (logarithmic)")
+            axis.grid(color=GRID, linewidth=0.8)
+        figure.tight_layout()
+        return svg_of(figure, "L_geo and right answers by steps of phase A")
+
+
 def baselines_plot(baselines: Rows, traces: int, domain: str) -> str:
     """Accuracy of other ways against the number of examples, beside what ours reached.
 
@@ -165,7 +189,7 @@ def _curve(
     """Accuracy with its band in the first panel; in the second, if any, that on unseen facts."""
     color, marker = LOSSES[index % len(LOSSES)], _MARKS[index % len(_MARKS)]
     look: dict[str, Any] = {"color": color, "marker": marker, "markersize": 4.5, "linewidth": 1.8}
-    x = [share for share, _ in found]
+    x = [place for place, _ in found]
     low, high = zip(*(its["interval"] for _, its in found), strict=True)
     axes[0].fill_between(x, low, high, color=color, alpha=0.16, linewidth=0)
     axes[0].vlines(x, low, high, color=color, alpha=0.4, linewidth=1)

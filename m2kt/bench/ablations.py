@@ -11,7 +11,7 @@
     low_rank_phi         by two narrow ones
     concepts_SHARE       C holds that share of the concepts that no trace shows
     exemplars_COUNT      concepts are the mean of so many states, instead of 16
-    readout_STEPS        so many steps of phase A, instead of 60: L_geo on its way
+    readout_STEPS        so many steps of phase A, of which there are 60: L_geo on its way
 
 L_safety is no part: it is zero unless a student names what is unsafe.
 
@@ -31,7 +31,7 @@ Change = Callable[[Cell], Cell]
 
 CONCEPTS: Final = (0.0, 0.25, 0.5, 0.75)
 EXEMPLARS: Final = (1, 4, 64)
-READOUT_STEPS: Final = (1, 3, 10, 30, 120)
+READOUT_STEPS: Final = (1, 3, 10, 30, 60, 120)
 
 
 def _aligned(change: Callable[[AlignConfig], AlignConfig]) -> Change:

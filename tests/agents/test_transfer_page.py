@@ -119,6 +119,14 @@ def test_a_part_has_a_section_if_the_record_has_it(record, key, headline, said):
     assert any(said in row for row in having.rows())
 
 
+def test_geometry_on_its_way_is_drawn_beside_what_comes_of_it(record):
+    row = extras()["ablations"]["geometry alone"]
+    ablations = {"all": row, "readout_1": row, "readout_30": row, "readout_": row}
+    page = Page(build_transfer_page(record | {"ablations": ablations}))
+    assert page.count("svg") == 6
+    assert {"L_geo that is left (logarithmic)", "30"} <= set(page.drawn)
+
+
 def test_a_record_without_curves_has_a_page_without_them(record):
     page = Page(build_transfer_page(record | {"reveal": {}}))
     assert page.headlines == [line for line in USUAL if line != "How few facts are enough"]

@@ -101,3 +101,12 @@ def test_names_are_neither_markup_nor_mathematics():
 
 def test_the_same_figures_give_the_same_bytes(record):
     assert plots.domains_plot(record["domains"]) == plots.domains_plot(record["domains"])
+
+
+@pytest.mark.parametrize("key", ["accuracy", "interval", "loss_geometry"])
+def test_each_figure_of_geometry_on_its_way_is_drawn(key):
+    rows = {count: row(0.5, 0.4, 0.6) | {"loss_geometry": 1.5} for count in (1, 10)}
+    moved = [0.1, 0.9] if key == "interval" else 0.25
+    assert plots.convergence_plot(rows | {10: rows[10] | {key: moved}}) != (
+        plots.convergence_plot(rows)
+    )
