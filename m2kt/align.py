@@ -134,20 +134,21 @@ class _Alignment:
         """Both phases; what was measured on the way, by name."""
         started = time.monotonic()
         self.report(Progress("phase A: reading concepts out", {}, TransferState.ALIGNING))
-        left = set_addresses(self.cal, self.drills)
-        read, figures = self.read_out()
+        figures = {"recognised": self.sure}
+        if self.config.addressed:
+            figures["loss_address"] = set_addresses(self.cal, self.drills)
+        read, found = self.read_out()
+        figures |= found
         if self.cal.relation is not None:
             read, related = relate(
                 self.book, self.cal.relation, self.results, self.config.relation, self.watch
             )
             figures |= related
         middle = time.monotonic()
-        self.report(Progress("phase B: rehearsing", figures | {"loss_address": left}))
+        self.report(Progress("phase B: rehearsing", figures))
         with attached(self.model, self.cal) as adapters:
             steps = self.rehearse(read, adapters)
         return figures | {
-            "loss_address": left,
-            "recognised": self.sure,
             "readout_s": middle - started,
             "rehearsal_s": time.monotonic() - middle,
             "steps": float(steps),

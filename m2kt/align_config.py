@@ -57,6 +57,8 @@ class AlignConfig:
             prefix; adapters then begin aimed.
         recognised: Share of places from which on they are.
         enough: Share at the end of a descent, without which there is another.
+        addressed: Whether the memory begins with addresses in closed form; if not, they are
+            drawn, and L_struct has to find them.
         unsafe_phrases: The projected concepts are kept away from the student's own states here.
         unsafe_margin: Cosine with such a state from which on it is penalised.
         report_every: Steps between two reports.
@@ -80,6 +82,7 @@ class AlignConfig:
     sure: Pace = field(default_factory=Pace)
     recognised: float = 0.95
     enough: float = 0.99
+    addressed: bool = True
     unsafe_phrases: tuple[str, ...] = ()
     unsafe_margin: float = 0.3
     report_every: int = 10

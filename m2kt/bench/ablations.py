@@ -7,6 +7,9 @@
     only_geometry        phase A, and no rehearsal
     only_structure       rehearsal of what is due alone
     only_reason          rehearsal of texts alone
+    late                 the memory looks where it gives, also where it need not
+    drawn                the same, and its addresses are drawn: L_struct alone can find them
+    drawn_no_structure   the same without L_struct
     linear_phi           c_k is projected by one matrix
     low_rank_phi         by two narrow ones
     concepts_SHARE       C holds that share of the concepts that no trace shows
@@ -29,6 +32,8 @@ from m2kt.cal import Projection
 
 Change = Callable[[Cell], Cell]
 
+NEVER: Final = 2.0
+"""More than all places: concepts do not count as recognised, however many are."""
 CONCEPTS: Final = (0.0, 0.25, 0.5, 0.75)
 EXEMPLARS: Final = (1, 4, 64)
 READOUT_STEPS: Final = (1, 3, 10, 30, 60, 120)
@@ -58,6 +63,13 @@ def _terms(*, geometry: bool = True, structure: bool = True, reason: bool = True
     return _aligned(change)
 
 
+def _late(*, addressed: bool, structure: bool = True) -> Change:
+    """The memory looks where it gives; where, is found in closed form or by L_struct."""
+    terms = _terms(structure=structure)
+    change = _aligned(lambda config: replace(config, recognised=NEVER, addressed=addressed))
+    return lambda cell: change(terms(cell))
+
+
 def _projected(kind: Projection) -> Change:
     return _aligned(lambda config: replace(config, cal=replace(config.cal, projection=kind)))
 
@@ -83,6 +95,9 @@ ABLATIONS: Final[Mapping[str, Change]] = MappingProxyType(
         "only_geometry": _terms(structure=False, reason=False),
         "only_structure": _terms(geometry=False, reason=False),
         "only_reason": _terms(geometry=False, structure=False),
+        "late": _late(addressed=True),
+        "drawn": _late(addressed=False),
+        "drawn_no_structure": _late(addressed=False, structure=False),
         "linear_phi": _projected("linear"),
         "low_rank_phi": _projected("low_rank"),
         **{f"concepts_{share:g}": _held(share) for share in CONCEPTS},

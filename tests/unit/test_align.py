@@ -48,6 +48,21 @@ def test_all_terms_fall_while_it_learns():
     assert practice[-1]["loss_structure"] < practice[0]["loss_structure"]
 
 
+def test_where_addresses_are_drawn_the_structure_term_alone_finds_them():
+    drawn = replace(FAST, addressed=False, readout_steps=4, steps=40, report_every=1)
+    off = replace(drawn, weights=replace(drawn.weights, structure=0.0))
+    left = [
+        [its["loss_structure"] for its in candidate.history if its["phase"] == 1.0]
+        for candidate in (
+            align(pupil(), lesson(), multiplication(), config, silent) for config in (drawn, off)
+        )
+    ]
+    assert left[0][0] == left[1][0]
+    assert left[0][-1] < 0.7 * left[1][-1], left
+    closed = align(pupil(), lesson(), multiplication(), BRIEF, silent)
+    assert closed.history[-1]["loss_structure"] < left[0][0]
+
+
 def test_the_safety_term_moves_the_projected_concepts():
     unsafe = replace(BRIEF, unsafe_phrases=("3*5=",), unsafe_margin=-1.0, readout_steps=12)
     off = replace(unsafe, weights=LossWeights(safety=0.0))

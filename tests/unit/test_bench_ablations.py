@@ -28,8 +28,19 @@ def test_a_term_that_is_left_out_has_no_weight_and_a_phase_no_steps():
         weights = {name: getattr(its.weights, term) for name, its in aligned.items()}
         without = {name for name, its in weights.items() if its == 0.0}
         others = {"structure", "reason"} - {term}
-        assert without == {f"no_{term}", "only_geometry", *(f"only_{its}" for its in others)}
+        drawn = {"drawn_no_structure"} if term == "structure" else set()
+        assert without == drawn | {
+            f"no_{term}",
+            "only_geometry",
+            *(f"only_{its}" for its in others),
+        }
         assert set(weights.values()) == {0.0, weight}
+
+
+def test_drawn_addresses_are_no_others_but_drawn():
+    late = {name for name, its in MADE.items() if its.align.recognised > 1}
+    assert late == {"late", "drawn", "drawn_no_structure"}
+    assert {name for name, its in MADE.items() if not its.align.addressed} == late - {"late"}
 
 
 def test_another_phi_is_another_kind_of_projection():
