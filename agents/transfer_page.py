@@ -201,7 +201,8 @@ def _reduction(record: Record) -> str:
 def _layers(record: Record) -> str:
     note = (
         f"<p>Traces show {FEW_SHOWN} of the facts. A teacher's last state is nearly its answer."
-        " Here concepts are read from inside it, by the number of layers below.</p>"
+        " Here concepts are read from inside it: -1 is the last state, -2 that before the last"
+        " layer.</p>"
     )
     return section("Where concepts are read", note, *_bars(record["layers"], "layer"))
 

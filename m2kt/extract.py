@@ -36,8 +36,8 @@ class ExtractConfig:
 
     Attributes:
         exemplars: Contexts that each concept is read from, where the domain has as many.
-        layer: Hidden state that concepts are read from; None for the last, and for the input
-            embeddings of elements and operators.
+        layer: Hidden state that concepts are read from, -1 for the last, -2 for the one before;
+            None for the last, and for the input embeddings of elements and operators.
         reveal: Share of the facts that traces may recall, as different as can be; the others
             are in C alone.
         most_facts: Facts that traces may recall at most, whatever their share.
@@ -126,9 +126,9 @@ def layer_of(teacher: LanguageModel, grammar: Grammar, config: ExtractConfig) ->
 
     The last; elements and operators are read from the input embeddings of their names.
     """
-    if config.layer is not None:
-        return config.layer
-    return 0 if grammar.relational else teacher.depth
+    if config.layer is None:
+        return 0 if grammar.relational else teacher.depth
+    return config.layer if config.layer >= 0 else teacher.depth + 1 + config.layer
 
 
 def _meter(
@@ -217,8 +217,7 @@ def activation_maps(
     """
     if grammar.relational:
         return own_maps(traces, grammar.concepts)
-    layer = teacher.depth if config.layer is None else config.layer
-    states = _due_states(teacher, traces, layer=layer)
+    states = _due_states(teacher, traces, layer=layer_of(teacher, grammar, config))
     centre = means.mean(dim=0)
     cosines = F.normalize(states - centre, dim=-1) @ F.normalize(means - centre, dim=-1).T
     weights, indices = (

@@ -55,7 +55,8 @@ class TransferConfig:
         controlled: Domains that controls are run on.
         seeds: Of alignments and packets.
         reveal: Shares of the facts that traces show.
-        layers: Hidden states of the teachers that concepts are read from.
+        layers: Hidden states of the teachers that concepts are read from, counted from the last,
+            -1: teachers differ in depth.
         related: Who learns relations: its tokenizer has one token for each of 97 numbers.
         geometry: Shares of the facts that traces show there.
         ablations: By name.
@@ -78,7 +79,7 @@ class TransferConfig:
     controlled: tuple[str, ...] = ("arith.mod7", "relation.chain")
     seeds: tuple[int, ...] = (0, 1, 2)
     reveal: tuple[float, ...] = (0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
-    layers: tuple[int, ...] = (1, 2, 3, 4)
+    layers: tuple[int, ...] = (-4, -3, -2, -1)
     related: str = SMOLLM2
     geometry: tuple[float, ...] = (0.02, 0.05, 0.1)
     ablations: tuple[str, ...] = tuple(ABLATIONS)

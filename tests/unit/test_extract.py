@@ -8,7 +8,13 @@ from m2kt import domains
 from m2kt.domains.relations import Relations
 from m2kt.domains.tables import modular
 from m2kt.errors import CompatibilityError, PacketError
-from m2kt.extract import ExtractConfig, bottleneck_exemplars, extract_packet, representatives
+from m2kt.extract import (
+    ExtractConfig,
+    bottleneck_exemplars,
+    extract_packet,
+    layer_of,
+    representatives,
+)
 from tests.lessons import EXTRACT, TEACHER, model, multiplication, taught_packet
 
 
@@ -90,6 +96,19 @@ def test_the_layer_decides_what_is_read():
         model("mod7-mul"), multiplication(), replace(EXTRACT, layer=2), rng=rng
     )
     assert not torch.allclose(inner.mean(1), taught_packet().means)
+
+
+@pytest.mark.parametrize(("layer", "found"), [(None, 5), (-1, 5), (-6, 0), (0, 0), (2, 2)])
+def test_layers_below_zero_are_counted_from_the_last_state(layer, found):
+    teacher, config = model("mod7-mul"), replace(EXTRACT, layer=layer)
+    assert layer_of(teacher, multiplication(), config) == found
+    assert teacher.depth == 5
+
+
+def test_a_layer_that_a_teacher_does_not_have_is_refused():
+    config = replace(EXTRACT, layer=-7)
+    with pytest.raises(CompatibilityError, match="between 0 and 5, found -1"):
+        bottleneck_exemplars(model("mod7-mul"), multiplication(), config, rng=random.Random(0))
 
 
 def test_a_model_that_writes_no_trace_is_no_teacher():
