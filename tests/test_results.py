@@ -59,6 +59,27 @@ def test_the_table_of_controls_in_the_readme_is_that_of_its_record(name):
         assert f"| `{domain}` | {' | '.join(cells)} |" in README
 
 
+def test_the_table_of_ablations_in_the_readme_is_that_of_its_record():
+    its = record("ablations")["ablations"]
+    rows = {
+        "all": "as it is",
+        "no_geometry": "without L_geo, phase A",
+        "no_reason": "without L_reason",
+        "no_structure": "without L_struct",
+        "concepts_0.5": "C holds half of the facts that no trace shows",
+        "concepts_0": "C holds none of them",
+        "linear_phi": "linear phi",
+        "low_rank_phi": "low-rank phi",
+        "exemplars_1": "one exemplar of each concept",
+        "readout_3": "three steps of phase A",
+        "readout_10": "ten steps of phase A",
+    }
+    for name, words in rows.items():
+        low, high = its[name]["interval"]
+        row = f"| {words} | {its[name]['accuracy']:.3f} | {low:.3f} to {high:.3f} |"
+        assert row in README
+
+
 def test_the_table_of_baselines_in_the_readme_is_that_of_its_record():
     its = record("quick")
     rows = {
