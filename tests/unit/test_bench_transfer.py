@@ -127,7 +127,7 @@ def test_the_whole_comparison_runs(tmp_path, monkeypatch):
         parts=("table", "controls", "reveal", "baselines"),
         domains=("arith.mod7",),
         curved="arith.mod7",
-        compared="arith.mod7",
+        compared="arith.mod10",
         controlled=("arith.mod7",),
         seeds=(0,),
         reveal=(0.2,),
