@@ -58,7 +58,7 @@ class AlignConfig:
         recognised: Share of places from which on they are.
         enough: Share at the end of a descent, without which there is another.
         addressed: Whether the memory begins with addresses in closed form; if not, they are
-            drawn, and L_struct has to find them.
+            drawn, and phase B has to find them.
         unsafe_phrases: The projected concepts are kept away from the student's own states here.
         unsafe_margin: Cosine with such a state from which on it is penalised.
         report_every: Steps between two reports.

@@ -8,7 +8,7 @@
     only_structure       rehearsal of what is due alone
     only_reason          rehearsal of texts alone
     late                 the memory looks where it gives, also where it need not
-    drawn                the same, and its addresses are drawn: L_struct alone can find them
+    drawn                the same, and its addresses are drawn: phase B has to find them
     drawn_no_structure   the same without L_struct
     linear_phi           c_k is projected by one matrix
     low_rank_phi         by two narrow ones
@@ -64,7 +64,7 @@ def _terms(*, geometry: bool = True, structure: bool = True, reason: bool = True
 
 
 def _late(*, addressed: bool, structure: bool = True) -> Change:
-    """The memory looks where it gives; where, is found in closed form or by L_struct."""
+    """The memory looks where it gives; where, is found in closed form or in phase B."""
     terms = _terms(structure=structure)
     change = _aligned(lambda config: replace(config, recognised=NEVER, addressed=addressed))
     return lambda cell: change(terms(cell))

@@ -48,7 +48,7 @@ def test_all_terms_fall_while_it_learns():
     assert practice[-1]["loss_structure"] < practice[0]["loss_structure"]
 
 
-def test_where_addresses_are_drawn_the_structure_term_alone_finds_them():
+def test_where_addresses_are_drawn_the_structure_term_helps_to_find_them():
     drawn = replace(FAST, addressed=False, readout_steps=4, steps=40, report_every=1)
     off = replace(drawn, weights=replace(drawn.weights, structure=0.0))
     left = [
