@@ -25,6 +25,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
+from torch.utils.data import Dataset
 from transformers import (
     DataCollatorForSeq2Seq,
     PrinterCallback,
@@ -139,12 +140,11 @@ def _by_trainer(
     model = get_peft_model(language_model.model, lora)
     for name, module in beside.items():
         model.add_module(name, module)
-    texts = [_example(language_model, trace) for batch in course.batches for trace in batch]
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(
             model=model,
             args=_arguments(course, folder),
-            train_dataset=texts,
+            train_dataset=_Texts(course, language_model),
             data_collator=DataCollatorForSeq2Seq(tokenizer, padding=True),
             callbacks=[_Told(watch)],
         )
@@ -173,6 +173,23 @@ def _arguments(course: Course, folder: str) -> TrainingArguments:
         report_to="none",
         disable_tqdm=True,
     )
+
+
+@final
+class _Texts(Dataset[dict[str, list[int]]]):
+    """The course's texts in their order, each encoded when its batch is due."""
+
+    def __init__(self, course: Course, model: LanguageModel) -> None:
+        self._traces = [trace for batch in course.batches for trace in batch]
+        self._model = model
+
+    def __len__(self) -> int:
+        """How many texts."""
+        return len(self._traces)
+
+    def __getitem__(self, index: int) -> dict[str, list[int]]:
+        """A text as ids and labels."""
+        return _example(self._model, self._traces[index])
 
 
 @final
