@@ -50,13 +50,36 @@ def test_the_table_of_geometry_in_the_readme_is_that_of_its_record():
         assert f"| {' | '.join(cells)} |" in README
 
 
-@pytest.mark.parametrize("name", ["quick", "controls-smollm2"])
-def test_the_table_of_controls_in_the_readme_is_that_of_its_record(name):
+def test_the_table_of_reveal_in_the_readme_is_that_of_its_record():
+    its = record("small-student")["reveal"]
+    ways = ("with_c", "without_c", "shuffled_c", "random_c")
+    for share, row in its.items():
+        if row["with_c"]["unseen"] is not None:
+            cells = [f"{float(share):.0%}", *(f"{row[way]['unseen']:.3f}" for way in ways)]
+            assert f"| {' | '.join(cells)} |" in README
+
+
+def test_what_the_readme_says_of_the_small_student_is_in_its_record():
+    its = record("small-student")
+    kept = {name: row["retention"] for name, row in its["domains"].items()}
+    assert f"{sum(kept.values()) / len(kept):.3f} of its teachers in the mean" in README
+    worst = min(kept, key=lambda name: kept[name])
+    assert f"least {kept[worst]:.3f} of `{worst}`" in README
+    inside = record("layers")["layers"]
+    said = ", ".join(f"{inside[layer]['accuracy']:.3f}" for layer in ("-1", "-2", "-3", "-4"))
+    assert f"from the last to the fourth from it, {said} of all" in README
+
+
+@pytest.mark.parametrize(
+    ("name", "student"),
+    [("small-student", "`symbols-student`"), ("controls-smollm2", "SmolLM2-135M")],
+)
+def test_the_table_of_controls_in_the_readme_is_that_of_its_records(name, student):
     its = record(name)["controls"]
     ways = ("with_c", "without_c", "shuffled_c", "random_c", "untrained_c", "wrong_facts")
     for domain in its["with_c"]["domains"]:
         cells = [f"{its[way]['domains'][domain]['accuracy']:.3f}" for way in ways]
-        assert f"| `{domain}` | {' | '.join(cells)} |" in README
+        assert f"| {student} `{domain}` | {' | '.join(cells)} |" in README
 
 
 def test_the_table_of_ablations_in_the_readme_is_that_of_its_record():
