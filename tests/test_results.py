@@ -125,6 +125,17 @@ def test_the_table_of_baselines_in_the_readme_is_that_of_its_record():
     assert f"and {its['ingest']['vs_bare_loop']:.2f} times less" in README
 
 
+def test_the_table_of_examples_in_the_readme_is_that_of_its_records():
+    ways = {"distillation": "distillation", "sequences": "the teacher's own traces"}
+    records = {"symbols-student": "baselines", "SmolLM2-135M": "baselines-mod10-smollm2"}
+    counts = list(record("baselines")["baselines"]["distillation"]["accuracy_at"])
+    for way, words in ways.items():
+        for student, name in records.items():
+            found = record(name)["baselines"][way]["accuracy_at"]
+            cells = [f"{found[count]:.3f}" if count in found else "-" for count in counts]
+            assert f"| {words}, {student} | {' | '.join(cells)} |" in README
+
+
 def test_the_ratios_of_ingest_in_the_readme_are_those_of_the_record():
     its = record("ingest-smollm2")["ingest"]
     assert set(its["lower_bounds"]) >= {"vs_peft_trainer", "vs_bare_loop"}
