@@ -1,24 +1,19 @@
 """`m2kt bench ingest|transfer|page`: how fast alignment is, and what transfer reaches and why.
 
-Owns: these commands. Does not own: what is measured, and how (m2kt.bench); the page
-(transfer_page).
+Owns: these commands. Does not own: what is measured, and how (m2kt.bench); the other
+experiments (cli_experiments); records and pages (bench_files).
 """
 
-import json
 import os
-import shlex
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from m2kt.errors import RequestError
-
-from . import bars, console
+from . import bars, bench_files, cli_experiments, console
 
 if TYPE_CHECKING:
     from m2kt.bench.comparison import TransferConfig
@@ -45,6 +40,7 @@ Examples = Annotated[
 ]
 
 app = typer.Typer(no_args_is_help=True, help="Benchmarks, each with its record as JSON.")
+cli_experiments.register(app)
 
 
 @app.command()
@@ -83,8 +79,8 @@ def ingest(
         text_learning_rate=text_rate,
     )
     with bars.bar() as running:
-        told = _told(measure_ingest(config, bars.Contenders(running).tell))
-    _keep(out, told)
+        told = bench_files.told(measure_ingest(config, bars.Contenders(running).tell))
+    bench_files.keep(out, told)
     show(told)
 
 
@@ -125,7 +121,7 @@ def transfer(
         ablations=ablation,
         seeds=range(seeds) if seeds else None,
     )
-    _compare(config, cells, out, html if out is None else _page_file(out, html))
+    _compare(config, cells, out, html if out is None else bench_files.page_file(out, html))
 
 
 def _compare(config: "TransferConfig", cells: Path, out: Path | None, html: Path | None) -> None:
@@ -134,11 +130,11 @@ def _compare(config: "TransferConfig", cells: Path, out: Path | None, html: Path
 
     _say_how_long(config, cells)
     with bars.bar() as running:
-        told = _told(measure_transfer(config, cells, bars.Cells(running).tell))
-    _keep(out, told)
+        told = bench_files.told(measure_transfer(config, cells, bars.Cells(running).tell))
+    bench_files.keep(out, told)
     show_transfer(told)
     if html is not None:
-        _draw(told, html)
+        bench_files.draw(told, html)
 
 
 def _chosen(usual: "TransferConfig", **chosen: Any) -> "TransferConfig":  # noqa: ANN401
@@ -165,78 +161,13 @@ def _say_how_long(config: "TransferConfig", folder: Path) -> None:
 
 @app.command()
 def page(
-    record: Annotated[Path, typer.Argument(help="What `bench transfer --json FILE` wrote.")],
+    record: Annotated[Path, typer.Argument(help="What `bench NAME --json FILE` wrote.")],
     html: Annotated[
         Path | None, typer.Option("--html", help="The page; by default RECORD with .html.")
     ] = None,
 ) -> None:
-    """Makes the page of a comparison again, from its record."""
-    _draw(_read(record), _page_file(record, html))
-
-
-def _keep(out: Path | None, record: Mapping[str, Any]) -> None:
-    if out is None:
-        return
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n")
-    console.say(f"the record stands in {out}")
-
-
-def _page_file(out: Path, html: Path | None) -> Path:
-    """Where the page goes: beside the record `out`, if nobody says where.
-
-    Raises:
-        RequestError: it would take the record's place.
-    """
-    shown = html or out.with_suffix(".html")
-    if shown.resolve() == out.resolve():
-        raise RequestError(
-            f"expected two files, found {out} for the record and for its page; name the page with"
-            " --html, or the record NAME.json"
-        )
-    return shown
-
-
-def _read(file: Path) -> Mapping[str, Any]:
-    """The record in `file`; what its parts are like is not asked here.
-
-    Raises:
-        RequestError: it holds no record of a comparison.
-    """
-    from m2kt.bench.transfer import FORMAT
-
-    remedy = "name the file that m2kt bench transfer --json FILE has written"
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise RequestError(
-            f"expected a record as JSON in {file}, found {error}; {remedy}"
-        ) from error
-    if not isinstance(found, dict):
-        raise RequestError(f"expected a record in {file}, found {found!r:.80}; {remedy}")
-    if (stated := found.get("format")) != FORMAT:
-        raise RequestError(f"expected format {FORMAT} in {file}, found {stated!r:.80}; {remedy}")
-    return found
-
-
-def _draw(record: Mapping[str, Any], file: Path) -> None:
-    """Writes the page of `record`.
-
-    Raises:
-        RequestError: a part of the record is missing, or is not what it should be.
-    """
-    from .transfer_page import build_transfer_page  # loads torch and matplotlib
-
-    try:
-        text = build_transfer_page(record)
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        raise RequestError(
-            f"expected every part of a record, found {type(error).__name__} at {error};"
-            " make the record anew with m2kt bench transfer"
-        ) from error
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text, encoding="utf-8")
-    console.say(f"the page stands in {file}")
+    """Makes the page of a record again."""
+    bench_files.draw(bench_files.read(record), bench_files.page_file(record, html))
 
 
 def show_transfer(record: Mapping[str, Any]) -> None:
@@ -272,14 +203,6 @@ def _show_curves(curves: Mapping[str, Any], what: str) -> None:
     for share, its in curves.items():
         shown.add_row(share, *(f"{its[way]['accuracy']:.3f}" for way in ways))
     console.out.print(shown)
-
-
-def _told(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The record of a run that has just ended, and how it was made."""
-    command = shlex.join(["m2kt", *sys.argv[1:]])
-    how = {"command": command, "ended_at": datetime.now(UTC).isoformat()}
-    told: dict[str, Any] = console.plain(how | dict(record))
-    return told
 
 
 def show(record: Mapping[str, Any]) -> None:

@@ -94,6 +94,13 @@ def plain(value: object) -> Any:  # noqa: ANN401
     return str(value) if isinstance(value, Path) else value
 
 
+def cell(value: object) -> str:
+    """A cell of a table in words."""
+    if value is None:
+        return ""
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
 def table(title: str, *columns: str) -> Table:
     """An empty table in the style of all others; columns whose name begins with `#` are numbers."""
     made = Table(
