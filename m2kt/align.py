@@ -28,14 +28,20 @@ from torch import Tensor, nn
 from m2kt.adapters import aimed
 from m2kt.addressing import concept_keys, recognised, set_addresses
 from m2kt.align_config import AlignConfig, Pace
-from m2kt.blend import Share
+from m2kt.blend import shares_of
 from m2kt.cal import ConceptAlignmentLayer, attached
 from m2kt.curriculum import Curriculum
 from m2kt.domain import Grammar
 from m2kt.drills import DrillPlan, drill
 from m2kt.errors import AlignmentError
 from m2kt.lessonplan import Deck, Exercise, Practice, Workbook, known_results
-from m2kt.losses import LossParts, reasoning_loss, safety_loss, structure_loss
+from m2kt.losses import (
+    LossParts,
+    reasoning_loss,
+    safety_loss,
+    structure_divergence,
+    structure_loss,
+)
 from m2kt.meter import DataMeter
 from m2kt.packet import Lesson
 from m2kt.progress import Progress, Report, TransferState
@@ -46,6 +52,9 @@ from m2kt.student import Candidate, Student
 
 VOCABULARY_TEXTS = 64
 """Own problems that help to settle which tokens matter."""
+
+MAPPED_TEXTS = 64
+"""Teacher's traces on which it is measured at the end what the memory attends to."""
 
 READ = 0.98
 """Share of the places drawn lately that are read right, from which on phase A may end."""
@@ -109,11 +118,7 @@ class _Alignment:
             shape = replace(shape, looks_early=False)
             self.drills = self.drills.looked_up_there()
         keys = concept_keys(self.drills, len(lesson.concepts))
-        shares = [
-            Share(packet.packet.means[rows], slots, weights)
-            for packet, (rows, slots, weights) in zip(lesson.packets, _rows(lesson), strict=True)
-        ]
-        self.cal = ConceptAlignmentLayer(shape, keys, shares, seed=config.seed)
+        self.cal = ConceptAlignmentLayer(shape, keys, shares_of(lesson), seed=config.seed)
         self.cal.to(self.model.device)
         named = {grammar.element(its): its for its in grammar.symbols if grammar.relational}
         self.reading = ReadOut(self.book, self.cal, self.drills, named or self.results)
@@ -147,7 +152,9 @@ class _Alignment:
         middle = time.monotonic()
         self.report(Progress("phase B: rehearsing", figures))
         with attached(self.model, self.cal) as adapters:
-            steps = self.rehearse(read, adapters)
+            lessons = self.book.lessons()
+            steps = self.rehearse(read, adapters, lessons)
+            figures["divergence_structure"] = self.diverged(lessons[:MAPPED_TEXTS])
         return figures | {
             "readout_s": middle - started,
             "rehearsal_s": time.monotonic() - middle,
@@ -198,7 +205,12 @@ class _Alignment:
             )
             self.descend(parts, optimizer, trained, step=first + step, phase=0.0)
 
-    def rehearse(self, read: Mapping[str, str], adapters: Sequence[nn.Parameter]) -> int:
+    def rehearse(
+        self,
+        read: Mapping[str, str],
+        adapters: Sequence[nn.Parameter],
+        lessons: Sequence[Exercise],
+    ) -> int:
         """Phase B. A batch has some of the teacher's traces and more own problems. Steps taken."""
         config = self.config
         optimizer = self.optimizer(adapters)
@@ -211,7 +223,7 @@ class _Alignment:
             enough=config.enough,
         )
         curriculum = Curriculum(self.book.grammar.levels)
-        deck = Deck(self.rng, self.book.lessons())
+        deck = Deck(self.rng, lessons)
         levels = curriculum.draw(self.rng, VOCABULARY_TEXTS)
         self.book.settle_vocabulary([*deck.items, *self.compose(read, levels)])
         self.aim(read, deck)
@@ -272,6 +284,16 @@ class _Alignment:
             safety=self.safety(),
         )
 
+    @torch.no_grad()
+    def diverged(self, lessons: Sequence[Exercise]) -> float:
+        """How far what the memory attends to is from the teacher's maps, on its own traces."""
+        practice = self.book.join(lessons)
+        self.book.logits(practice)
+        if self.cal.attention is None:
+            raise AlignmentError("expected the memory to be read, and it was not")
+        attention = self.cal.attention[practice.due]
+        return float(structure_divergence(practice.maps, attention))
+
     def safety(self) -> Tensor:
         """L_safety on what the concepts are projected to now."""
         return safety_loss(
@@ -324,18 +346,3 @@ class _Alignment:
             teacher_passes=total.teacher_passes,
             bytes=sum(packet.authentic.bytes_on_wire for packet in self.lesson.packets),
         )
-
-
-def _rows(lesson: Lesson) -> list[tuple[Tensor, Tensor, Tensor]]:
-    """For each packet: rows of its concepts, slots in the lesson, shares."""
-    found = []
-    for number in range(len(lesson.packets)):
-        picked = [
-            (source.row, slot, source.weight)
-            for slot, concept in enumerate(lesson.concepts)
-            for source in concept.sources
-            if source.packet == number
-        ]
-        rows, slots, weights = zip(*picked, strict=True)
-        found.append((torch.tensor(rows), torch.tensor(slots), torch.tensor(weights)))
-    return found

@@ -1,6 +1,6 @@
 """Concepts of several packets, each projected by a map of its own, in one memory.
 
-Owns: `Share`, `Blend`. Does not own: what the maps are for (cal, relation).
+Owns: `Share`, `shares_of`, `Blend`. Does not own: what the maps are for (cal, relation).
 """
 
 from collections.abc import Callable, Sequence
@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from m2kt.packet import Lesson
 from m2kt.tensors import ConceptMeans
 
 
@@ -30,6 +31,22 @@ class Share:
 
 
 PARTS = ("means", "slots", "weights")
+
+
+def shares_of(lesson: Lesson) -> list[Share]:
+    """What each packet of a lesson gives, in the order of its packets."""
+    found = []
+    for number, packet in enumerate(lesson.packets):
+        picked = [
+            (source.row, slot, source.weight)
+            for slot, concept in enumerate(lesson.concepts)
+            for source in concept.sources
+            if source.packet == number
+        ]
+        rows, slots, weights = zip(*picked, strict=True)
+        means = packet.packet.means[torch.tensor(rows)]
+        found.append(Share(means, torch.tensor(slots), torch.tensor(weights)))
+    return found
 
 
 @final

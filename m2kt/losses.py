@@ -41,6 +41,17 @@ def structure_loss(teacher: Float[Tensor, "N K"], student: Float[Tensor, "N K"])
     return -(teacher * (student + FLOOR).log()).sum(dim=-1).mean()
 
 
+def structure_divergence(
+    teacher: Float[Tensor, "N K"], student: Float[Tensor, "N K"]
+) -> Float[Tensor, ""]:
+    r"""KL(A^T || A^S) in nats, as a mean over steps: L_struct without what the teacher's maps have.
+
+    .. math:: \frac{1}{N} \sum_n \sum_k A^T_{nk} \log (A^T_{nk} / A^S_{nk})
+    """
+    own = -(teacher * (teacher + FLOOR).log()).sum(dim=-1).mean()
+    return structure_loss(teacher, student) - own
+
+
 def reasoning_loss(logits: Float[Tensor, "N V"], symbols: Int[Tensor, "N"]) -> Scalar:
     r"""L_reason (Eq. 15-16): mean of CE(s_i, t_i) over the states of the traces."""
     return F.cross_entropy(logits.float(), symbols)

@@ -66,7 +66,11 @@ class ReadOut:
 
     @torch.no_grad()
     def read(self) -> tuple[dict[str, str], dict[str, float]]:
-        """Every concept's symbol: as shown, else as read; and how sure reading is."""
+        """Every concept's symbol: as shown, else as read; and how sure reading is.
+
+        `divergence_geometry` is the mean surprise over concepts, in nats: -log of the chance of
+        the symbol that is shown; where none is, the entropy of what is read.
+        """
         every = torch.arange(len(self.drills.concepts), device=self.drills.concepts.device)
         said = torch.cat([self.logits(some).log_softmax(dim=-1) for some in every.split(AT_ONCE)])
         due, groups = self.drills.concepts.unique(return_inverse=True)
@@ -77,7 +81,12 @@ class ReadOut:
         shown = {name: its for name, its in self.shown.items() if name in read}
         agree = [read[name] == symbol for name, symbol in shown.items()]
         known, wanted = self.places()
+        surprise = -(chances * chances.log()).nansum(dim=-1)
+        for row, concept in enumerate(due.tolist()):
+            if names[concept] in shown:
+                surprise[row] = -chances[row, symbols.index(shown[names[concept]])].log()
         figures = {
+            "divergence_geometry": float(surprise.mean()),
             "loss_geometry": -float(said[known, wanted[known]].mean()),
             "readout_agreement": sum(agree) / max(1, len(agree)),
             "readout_confidence": float(chances.max(dim=-1).values.mean()),

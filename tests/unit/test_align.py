@@ -63,6 +63,17 @@ def test_where_addresses_are_drawn_the_structure_term_helps_to_find_them():
     assert closed.history[-1]["loss_structure"] < left[0][0]
 
 
+def test_what_is_left_between_the_teachers_maps_and_the_memory_shrinks_with_learning():
+    short, long = (
+        align(
+            pupil(), lesson(), multiplication(), replace(BRIEF, addressed=False, steps=its), silent
+        )
+        for its in (1, 40)
+    )
+    left = [its.figures["divergence_structure"] for its in (short, long)]
+    assert 0.0 <= left[1] < left[0]
+
+
 def test_the_safety_term_moves_the_projected_concepts():
     unsafe = replace(BRIEF, unsafe_phrases=("3*5=",), unsafe_margin=-1.0, readout_steps=12)
     off = replace(unsafe, weights=LossWeights(safety=0.0))

@@ -11,6 +11,7 @@ from m2kt.losses import (
     geometry_loss,
     reasoning_loss,
     safety_loss,
+    structure_divergence,
     structure_loss,
     structure_loss_l1,
 )
@@ -41,6 +42,13 @@ def test_both_forms_of_structure_have_their_optimum_at_the_teachers_map(seed):
     assert structure_loss_l1(teacher, teacher) == 0
     assert structure_loss_l1(teacher, student) >= 0
     assert structure_loss(teacher, teacher) <= structure_loss(teacher, student) + 1e-4
+
+
+def test_divergence_of_structure_is_that_of_kullback_and_leibler():
+    teacher, student = rows(5, 6, 1).softmax(-1), rows(5, 6, 2).softmax(-1)
+    wanted = torch.nn.functional.kl_div(student.log(), teacher, reduction="batchmean")
+    assert float(structure_divergence(teacher, student)) == pytest.approx(float(wanted), abs=1e-4)
+    assert float(structure_divergence(teacher, teacher)) == 0.0
 
 
 def test_reasoning_is_zero_for_a_certain_and_right_student():

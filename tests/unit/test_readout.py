@@ -57,6 +57,26 @@ def test_the_loss_is_the_cross_entropy_of_what_was_shown():
     assert its.read()[1]["loss_geometry"] == pytest.approx(loss.item(), rel=1e-4)
 
 
+def test_divergence_of_geometry_is_the_mean_surprise():
+    its = read_out()
+    chances = torch.tensor(
+        [
+            its.logits(places).log_softmax(-1).mean(0).softmax(-1).tolist()
+            for places in by_concept(its)
+        ]
+    )
+    entropy = -(chances * chances.log()).sum(-1)
+    symbols = multiplication().symbols
+    said = [-chances[row, symbols.index(symbol)].log() for row, symbol in ((0, "5"), (3, "2"))]
+    wanted = (entropy.sum() - entropy[0] - entropy[3] + sum(said)) / len(CONCEPTS)
+    assert its.read()[1]["divergence_geometry"] == pytest.approx(float(wanted), rel=1e-3)
+
+
+def by_concept(its: ReadOut) -> list[torch.Tensor]:
+    """The places of each concept."""
+    return [(its.drills.concepts == k).nonzero()[:, 0] for k in range(len(CONCEPTS))]
+
+
 def test_nothing_can_be_learnt_if_nothing_was_shown():
     its = read_out()
     with pytest.raises(AlignmentError, match="ask the teacher for traces"):
