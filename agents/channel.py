@@ -18,8 +18,10 @@ _BROKER: Final = "m2kt.wire.v1.BrokerService"
 
 RETRIED: Final[tuple[tuple[str, str], ...]] = (
     (_TEACHER, "DescribeTeacher"),
+    (_TEACHER, "SampleConcepts"),
     (_TEACHER, "RecordReceipt"),
     (_STUDENT, "DescribeStudent"),
+    (_STUDENT, "Foretell"),
     (_STUDENT, "Learn"),
     (_STUDENT, "GetTransfer"),
     (_STUDENT, "Answer"),

@@ -5,7 +5,7 @@ Owns: these commands. Does not own: the calls (client), how text looks (console)
 
 import asyncio
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -13,16 +13,18 @@ import typer
 from rich.markup import escape
 from rich.text import Text
 
-from m2kt.errors import RequestError
+from m2kt import symptoms
+from m2kt.errors import NotFoundError, RequestError
 from m2kt.identity import KeyId, PacketId, TransferId
 from m2kt.progress import Event, TransferState
 from m2kt.reasons import SENTENCES
+from m2kt.symptoms import Diagnosis
 from m2kt.verdict import Accepted, Verdict
 
 from . import console
 from .client import PeerClient
 from .settings import TlsFiles, read_settings
-from .views import TransferView
+from .views import Foretelling, StateView, TransferView
 
 T = TypeVar("T")
 
@@ -59,6 +61,9 @@ def learn(
         list[str] | None, typer.Option("--teacher", help="Address of a teacher; repeatable.")
     ] = None,
     broker: Annotated[str, typer.Option("--broker", help="Address of a broker to ask.")] = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only foretell the gain; no packet is fetched.")
+    ] = False,
     timeout: Timeout = 3600.0,
     config: Config = None,
     as_json: Json = False,
@@ -66,6 +71,15 @@ def learn(
     """Asks a student to learn a domain, and watches. Exit code 1 if it declines."""
     if not teacher and not broker:
         raise RequestError("expected --teacher or --broker, found neither; say whom to learn from")
+    if dry_run:
+        if not teacher or broker:
+            raise RequestError(
+                "expected --dry-run with --teacher alone, found --broker; name teachers, they are"
+                " asked for a sample"
+            )
+        told = done(_foretold(student, domain, teacher, timeout_s=timeout, config=config))
+        show_foretelling(domain, told, as_json=as_json)
+        return
 
     async def work() -> tuple[TransferView, list[Event]]:
         async with PeerClient(student, tls=tls_of(config)) as peer:
@@ -77,6 +91,13 @@ def learn(
             return await peer.transfer(transfer, timeout_s=30.0), events
 
     _end(*done(work()), as_json=as_json)
+
+
+async def _foretold(
+    student: str, domain: str, teachers: Sequence[str], *, timeout_s: float, config: Path | None
+) -> Foretelling:
+    async with PeerClient(student, tls=tls_of(config)) as peer:
+        return await peer.foretell(domain, teachers=teachers, timeout_s=timeout_s)
 
 
 def watch(
@@ -133,15 +154,17 @@ def history(
 ) -> None:
     """Lists the states that a student has been in, newest first."""
 
-    async def work() -> Any:  # noqa: ANN401
+    async def work() -> list[tuple[StateView, tuple[Diagnosis, ...]]]:
         async with PeerClient(student, tls=tls_of(config)) as peer:
-            return await peer.history(limit=limit, timeout_s=timeout)
+            states = await peer.history(limit=limit, timeout_s=timeout)
+            return [(its, await _suffered(peer, its, timeout_s=timeout)) for its in states]
 
-    states = done(work())
+    found = done(work())
     if as_json:
-        console.emit({"states": states})
+        rows = [console.plain(its) | {"diagnosis": console.plain(of)} for its, of in found]
+        console.emit({"states": rows})
         return
-    for state in states:
+    for state, diagnosis in found:
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(state.at_s))
         console.out.print(f"{state.digest[:15]}  {when}  {escape(state.note)}", highlight=False)
         for name, skill in state.skills.items():
@@ -149,6 +172,7 @@ def history(
                 console.out.print(f"    {name} from packet {packet}", soft_wrap=True)
             for key in skill.signers:
                 console.out.print(f"    {name} signed by {key}", soft_wrap=True)
+        show_diagnosis(diagnosis)
 
 
 def unlearn(
@@ -174,6 +198,39 @@ def unlearn(
         return
     left = ", ".join(head.skills) or "no skill"
     console.out.print(f"HEAD {'moved to' if moved else 'stays at'} {head.digest} with {left}")
+
+
+def show_foretelling(domain: str, told: Foretelling, *, as_json: bool) -> None:
+    """What a student expects of each teacher. Exit code 1 if it would refuse one."""
+    refused = [its for its in told.foretold if its.reason is not None]
+    if as_json:
+        rows = [console.plain(its) | {"learns": its.reason is None} for its in told.foretold]
+        console.emit({"domain": domain, "threshold": told.threshold, "foretold": rows})
+    else:
+        figures = ("before", "recognised", "depth", "steadiness", "gain")
+        heads = [f"#{'foretold gain' if name == 'gain' else name}" for name in figures]
+        shown = console.table("", "teacher", *heads, "it would")
+        for its in told.foretold:
+            cells = [console.cell(getattr(its.outlook, name, None)) for name in figures]
+            shown.add_row(Text(its.teacher), *cells, "refuse" if its.reason else "learn")
+        console.out.print(shown)
+        for its in refused:
+            console.out.print(Text(f"{its.teacher}: {its.reason}. {its.detail}", style="yellow"))
+    if refused:
+        raise typer.Exit(console.DECLINED)
+
+
+async def _suffered(
+    peer: PeerClient, state: StateView, *, timeout_s: float
+) -> tuple[Diagnosis, ...]:
+    """What the lesson that led to a state suffered from, as its receipt has it."""
+    if state.transfer is None:
+        return ()
+    try:
+        verdict = (await peer.transfer(state.transfer, timeout_s=timeout_s)).verdict
+    except NotFoundError:
+        return ()  # the state is older than the journal
+    return verdict.evidence.diagnosis if verdict is not None and verdict.evidence else ()
 
 
 async def _watched(
@@ -225,3 +282,11 @@ def show_verdict(verdict: Verdict) -> None:
         after = verdict.evidence.after.get(level, 0.0)
         shown.add_row(str(level), f"{before:.3f}", f"{after:.3f}")
     console.out.print(shown)
+    show_diagnosis(verdict.evidence.diagnosis)
+
+
+def show_diagnosis(diagnosis: Sequence[Diagnosis]) -> None:
+    """What a lesson suffered from: what shows, what was found, what to try."""
+    for its in diagnosis:
+        console.out.print(Text(f"{its.symptom}. {symptoms.SENTENCES[its.symptom]}", style="yellow"))
+        console.out.print(Text(f"  {its.sentence}"))

@@ -1,4 +1,4 @@
-"""`m2kt zoo train|list`: the small reference models and how they are made.
+"""`m2kt zoo train|tune|list`: the small reference models and how they are made.
 
 Owns: these commands. Does not own: models and recipes (m2kt.zoo).
 """
@@ -50,15 +50,41 @@ def train(
     """Trains a reference model from nothing, by its recipe, or a specialist in your domain."""
     from m2kt.zoo.training import train as train_model
 
-    def report(progress: Progress) -> None:
-        figures = "  ".join(f"{key} {value:.4g}" for key, value in progress.figures.items())
-        console.say(f"{progress.message}  {figures}")
-
-    figures = train_model(_recipe(name), out, seed=seed, report=report)
+    figures = train_model(_recipe(name), out, seed=seed, report=_told)
     if as_json:
         console.emit({"name": name, "folder": out, "figures": figures})
     else:
         console.out.print(f"{name}: {figures.parameters:,} weights in {out}, {figures.seconds} s")
+
+
+@app.command()
+def tune(
+    base: Annotated[str, typer.Argument(help="Model: smollm2-135m, one of the zoo, a folder.")],
+    domain: Annotated[str, typer.Option("--domain", help="Its name, or its TOML file.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write the adapters to.")],
+    steps: Annotated[int | None, typer.Option(min=1, help="At most.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Teaches a language model a domain, by adapters; the folder is a model's name from then on."""
+    from dataclasses import replace
+
+    from m2kt.zoo.tuning import skill
+    from m2kt.zoo.tuning import tune as tune_model
+
+    known = domains.add(Path(domain)) if domain.endswith(".toml") else domains.get(domain)
+    tuning = skill(base, known, name=out.name)
+    tuning = tuning if steps is None else replace(tuning, steps=steps)
+    figures = tune_model(tuning, out, report=_told)
+    if as_json:
+        console.emit({"name": tuning.name, "folder": out, "figures": figures})
+    else:
+        console.out.print(f"{base}: {figures.parameters:,} weights in {out}, {figures.seconds} s")
+        console.out.print(f"accuracy by level: {dict(figures.accuracy)}")
+
+
+def _told(progress: Progress) -> None:
+    figures = "  ".join(f"{key} {value:.4g}" for key, value in progress.figures.items())
+    console.say(f"{progress.message}  {figures}")
 
 
 def _recipe(name: str) -> "Recipe":

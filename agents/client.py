@@ -16,7 +16,7 @@ Does not own: the channel (channel), the messages (m2kt.wire), checking what com
 import asyncio
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
-from typing import Any, Final, Self, TypeVar, final
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, final
 
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -36,7 +36,10 @@ from .channel import open_channel
 from .errors import peer_errors
 from .parts import Chunk, part_of
 from .settings import TlsFiles
-from .views import AnswerView, ExamView, StateView, TransferView
+from .views import AnswerView, ExamView, Foretelling, StateView, TransferView
+
+if TYPE_CHECKING:  # needs torch, as few who call do
+    from m2kt.transferability import ConceptSample
 
 T = TypeVar("T")
 RETRY_S: Final = 0.2
@@ -109,6 +112,18 @@ class PeerClient:
         async for item in self._items(self.teacher.StreamPacket(request, timeout=timeout_s)):
             yield part_of(item, self.address)
 
+    async def sample_concepts(self, domain: str, *, timeout_s: float) -> "ConceptSample":
+        """A few of the concepts that a packet of `domain` would hold.
+
+        Raises:
+            PacketError: the sample is malformed, or larger than a sample may be.
+        """
+        from m2kt.wire.samples import sample_from_wire  # needs torch: only students ask for it
+
+        request = teacher_pb.SampleConceptsRequest(domain=domain)
+        found = await self._answer(self.teacher.SampleConcepts(request, timeout=timeout_s))
+        return sample_from_wire(found)
+
     async def tell_teacher(self, receipt: Envelope, *, timeout_s: float) -> None:
         """Hands a teacher the signed receipt of a transfer."""
         request = teacher_pb.TeacherServiceRecordReceiptRequest(
@@ -123,6 +138,14 @@ class PeerClient:
         request = student_pb.DescribeStudentRequest()
         found = await self._answer(self.student.DescribeStudent(request, timeout=timeout_s))
         return cards.card_from_wire(found.student), views.student_state_from_wire(found.head)
+
+    async def foretell(
+        self, domain: str, *, teachers: Sequence[str], timeout_s: float
+    ) -> Foretelling:
+        """What the student expects to gain from `teachers`; it fetches no packet."""
+        request = student_pb.ForetellRequest(domain=domain, teachers=teachers)
+        found = await self._answer(self.student.Foretell(request, timeout=timeout_s))
+        return views.foretelling_from_wire(found)
 
     async def learn(
         self,

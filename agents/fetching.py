@@ -1,10 +1,12 @@
 """Pulling packets: from teachers that are asked, and from what a broker keeps.
 
-All sources are asked at once. A stream that breaks goes on at the first chunk that is
-missing, as long as each attempt brings one more.
+All sources are asked at once; with a threshold on the outlook, of the teachers only those
+that promise as much. A stream that breaks goes on at the first chunk that is missing, as
+long as each attempt brings one more.
 
 Owns: `Fetcher`.
-Does not own: checking what comes (intake), what becomes of it (transfers).
+Does not own: the outlook (foretelling), checking what comes (intake), what becomes of it
+(transfers).
 """
 
 import asyncio
@@ -12,7 +14,6 @@ import logging
 import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from functools import partial
 from typing import Final, final
 
 from m2kt.errors import (
@@ -28,6 +29,7 @@ from m2kt.signing import Envelope
 
 from .broker_client import BrokerClient
 from .client import PeerClient
+from .foretelling import Foreteller
 from .intake import Intake
 from .orders import MOST_TEACHERS, LearnOrder
 from .parts import Chunk
@@ -52,13 +54,19 @@ Ask = Callable[[int, float], Parts]
 class Fetcher:
     """Gets packets for one student."""
 
-    def __init__(self, resources: StudentResources, card: Callable[[], AgentCard]) -> None:
+    def __init__(
+        self,
+        resources: StudentResources,
+        card: Callable[[], AgentCard],
+        foreteller: Foreteller,
+    ) -> None:
         self._resources = resources
         self._card = card
+        self._foreteller = foreteller
 
     async def gather(self, order: LearnOrder, transfer: TransferId) -> Gathered:
         """Asks every source of `order` at once; each gives a packet or a refusal."""
-        sources = {address: partial(self._from_teacher, order) for address in order.teachers}
+        teachers = list(order.teachers)
         refusals: list[Refusal] = []
         pulls: list[tuple[str, Awaitable[AuthenticPayload]]] = []
         if order.discover:
@@ -69,13 +77,29 @@ class Fetcher:
                 found, packets = [], []
             known, strangers = self._told_apart(found)
             refusals += strangers
-            sources |= {address: partial(self._from_teacher, order) for address in known}
+            teachers += known
             pulls = [(f"packet {p}", self._from_broker(order, p)) for p in packets]
-        pulls += [(address, pull(address)) for address, pull in sources.items()]
+        promising, declined = await self._promising(order, list(dict.fromkeys(teachers)))
+        refusals += declined
+        pulls += [(address, self._from_teacher(order, address)) for address in promising]
         results = await asyncio.gather(*(self._tried(source, pull) for source, pull in pulls))
         payloads = [result for result in results if isinstance(result, AuthenticPayload)]
         refusals += [result for result in results if isinstance(result, Refusal)]
         return Gathered(tuple(payloads), tuple(refusals))
+
+    async def _promising(
+        self, order: LearnOrder, teachers: list[str]
+    ) -> tuple[list[str], list[Refusal]]:
+        """Those of `teachers` from whom a packet is worth its bytes: all, without a threshold.
+
+        Of packets that a broker keeps nothing is foretold: nobody is there to show a sample.
+        """
+        if not teachers or self._resources.limits.min_outlook <= 0:
+            return teachers, []
+        told = await self._foreteller.foretell(order.domain, teachers)
+        wanted = [its.teacher for its in told if its.reason is None]
+        refused = [Refusal(its.teacher, its.reason, its.detail) for its in told if its.reason]
+        return wanted, refused
 
     async def _tried(
         self, source: str, pull: Awaitable[AuthenticPayload]

@@ -5,7 +5,7 @@ Does not own: whether the packet can be trusted (m2kt.wire, m2kt.screen).
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import torch.nn.functional as F  # noqa: N812 - its usual name
@@ -15,6 +15,7 @@ from torch import Tensor
 from m2kt.identity import AgentId, agent_id
 from m2kt.packet import AuthenticPacket, KnowledgePacket
 from m2kt.signing import Envelope, verify_envelope
+from m2kt.tested_heads import TestedHead
 from m2kt.trust import TrustStore
 from m2kt.wire.admission import Expectations, admit
 from m2kt.wire.chunks import authenticate
@@ -50,6 +51,7 @@ def inspection(packet: AuthenticPacket, manifest: Manifest) -> dict[str, Any]:
             ],
         },
         "symbols": content.symbols,
+        "heads": content.heads,
         "concepts": _concepts(content),
         "traces": [
             {
@@ -111,6 +113,7 @@ def show(found: Found, *, concepts: int, traces: int) -> None:
     _show_origin(found)
     _show_sizes(found["sizes"])
     _show_meter(found)
+    _show_heads(found["heads"])
     _show_concepts(found["concepts"], concepts)
     shown = console.table(f"traces ({len(found['traces'])})", "question", "steps", "answer")
     for trace in found["traces"][:: max(1, len(found["traces"]) // max(1, traces))][:traces]:
@@ -159,6 +162,18 @@ def _show_meter(found: Found) -> None:
     counts = console.plain(found["provenance"].meter)
     shown = console.table("what extraction consumed", *(f"#{n.replace('_', ' ')}" for n in counts))
     shown.add_row(*(f"{count:,}" for count in counts.values()))
+    console.out.print(shown)
+
+
+def _show_heads(heads: Sequence[TestedHead]) -> None:
+    if not heads:
+        return
+    passed = sum(head.weight > 0 for head in heads)
+    title = f"heads tested ({passed} of {len(heads)} passed)"
+    shown = console.table(title, "layer", "#head", "#effect", "#p", "#weight")
+    for head in heads:
+        figures = (f"{head.effect:.3f}", f"{head.p:.3g}", f"{head.weight:.3f}")
+        shown.add_row(str(head.layer), str(head.head), *figures)
     console.out.print(shown)
 
 

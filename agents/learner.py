@@ -1,12 +1,12 @@
 """The student's model work: the worker behind a student's host.
 
-Owns: the frozen model, describing, answering, examining, and learning from a lesson.
+Owns: the frozen model, describing, answering, examining, foretelling, and learning.
 Does not own: the store and its HEAD, which it never touches, and the network.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import final
+from typing import Final, final
 
 from torch import Tensor
 
@@ -15,20 +15,26 @@ from m2kt.align_config import AlignConfig
 from m2kt.cal import ConceptAlignmentLayer
 from m2kt.combine import CombineRules
 from m2kt.digest import Digest
+from m2kt.domain import Domain
 from m2kt.identity import KeyId, ModelCard, PacketId
 from m2kt.meter import DataMeter
 from m2kt.packet import AuthenticPayload
-from m2kt.probes import draw_probes
+from m2kt.probes import Probe, ProbeSet, draw_probes
 from m2kt.progress import Report
 from m2kt.screen import ScreenRules
 from m2kt.student import Student
 from m2kt.transfer import Declined, TransferRules, run_transfer
+from m2kt.transferability import recognition
 from m2kt.verdict import Accepted, Exam
 from m2kt.verify import VerifyRules, examine
 from m2kt.wire.packets import parse_packet
 
 from .models import load_model, use_threads
 from .settings import Settings, add_domains
+
+TRIED: Final = 20
+"""Problems of each level by which a student learns how often it is right as it stands."""
+TRIED_SEED: Final = 20_260_301
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,6 +107,15 @@ class ExamPaper:
 
 
 @final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aptitude:
+    """How a student stands before a lesson: its half of an outlook; see `Outlook`."""
+
+    before: float
+    recognised: float
+
+
+@final
 class Learner:
     """A frozen model and what is done with it. Blocking: it lives behind a host."""
 
@@ -140,6 +155,16 @@ class Learner:
             self._student, domain, probes, self._layer(kept), examples="".join(paper.examples)
         )
         return tuple(item.question for item in probes.items), exam
+
+    def aptitude(self, domain: str, kept: KeptCal | None) -> Aptitude:
+        """What an outlook needs of the student: two small measurements, no lesson."""
+        grammar, rules = domains.get(domain), self._rules.verify
+        held = draw_probes(grammar, seed=rules.probe_seed, per_level=rules.probes_per_level)
+        exam = examine(self._student, grammar, tried(grammar, held), self._layer(kept))
+        return Aptitude(
+            before=exam.mean,
+            recognised=recognition(self._student.language_model, grammar),
+        )
 
     def learn(self, assignment: Assignment, report: Report) -> Learnt | Declined:
         """Parses, screens, combines, aligns, verifies; changes nothing."""
@@ -192,3 +217,14 @@ def rules_of(settings: Settings) -> TransferRules:
         align=settings.rules_for("align", AlignConfig),
         verify=settings.rules_for("verify", VerifyRules),
     )
+
+
+def tried(domain: Domain, held: ProbeSet) -> ProbeSet:
+    """Problems to try before a lesson: none of `held`, unless a level has no others."""
+    most = max(len(held.at(level)) for level in domain.levels)
+    drawn = draw_probes(domain, seed=TRIED_SEED, per_level=most + TRIED)
+    kept, items = {item.question for item in held.items}, list[Probe]()
+    for level in domain.levels:
+        others = [item for item in drawn.at(level) if item.question not in kept]
+        items += (others or drawn.at(level))[:TRIED]
+    return ProbeSet(domain.name, tuple(items))

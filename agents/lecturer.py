@@ -1,7 +1,7 @@
 """The teacher's model work: the worker behind a teacher's host.
 
-Owns: the frozen model, extracting a packet, and its encoded payload, made and hashed
-once for all students.
+Owns: the frozen model, extracting a packet, its encoded payload and a sample of its concepts,
+made once for all students.
 Does not own: signing for one student (teacher), the network.
 """
 
@@ -12,9 +12,11 @@ from typing import final
 from m2kt import domains, zoo
 from m2kt.domain import Domain, Grammar
 from m2kt.domains.chains import Chains
-from m2kt.errors import RequestError
+from m2kt.errors import PacketError, RequestError
 from m2kt.extract import ExtractConfig, extract_packet
 from m2kt.identity import ModelCard
+from m2kt.packet import KnowledgePacket
+from m2kt.transferability import ConceptSample, sample_of
 from m2kt.wire.packets import EncodedPayload, encode_packet
 
 from .models import load_model, use_threads
@@ -40,6 +42,7 @@ class Lecturer:
         self._config = settings.rules_for("extract", ExtractConfig)
         self._model = load_model(settings.model)
         self._encoded: dict[str, EncodedPayload] = {}
+        self._samples: dict[str, ConceptSample | PacketError] = {}
 
     def card(self) -> ModelCard:
         """What others may know of the model."""
@@ -53,8 +56,28 @@ class Lecturer:
                 self._model, grammar, self._config, agent=self._settings.name, now_s=now_s
             )
             self._encoded[domain] = encode_packet(packet)
+            self._samples[domain] = self._sampled(packet)
             logger.info("packet extracted domain=%s concepts=%d", domain, len(packet.concepts))
         return self._encoded[domain]
+
+    def sample(self, domain: str, now_s: float) -> ConceptSample:
+        """A few concepts of the payload for `domain`, the same ones for all who ask.
+
+        Raises:
+            PacketError: its concepts have one exemplar each.
+        """
+        self.lecture(domain, now_s)
+        found = self._samples[domain]
+        if isinstance(found, PacketError):
+            raise found
+        return found
+
+    def _sampled(self, packet: KnowledgePacket) -> ConceptSample | PacketError:
+        """Why there is no sample is for who asks for one: it holds up no packet."""
+        try:
+            return sample_of(packet, depth=self._model.depth)
+        except PacketError as error:
+            return error
 
 
 def taught(settings: Settings, domain: str) -> Grammar:

@@ -76,6 +76,7 @@ class Limits:
         waiting: Transfers that may wait; more are refused.
         quorum: Authentic packets of different content without which a transfer ends.
         packet_life_s: Seconds for which a teacher's manifest is valid.
+        min_outlook: Gain that a student must expect of a teacher to fetch its packet; 0 for none.
     """
 
     message_bytes: int = 8 << 20
@@ -88,6 +89,7 @@ class Limits:
     waiting: int = 32
     quorum: int = 1
     packet_life_s: float = 3600.0
+    min_outlook: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,14 +16,15 @@ from m2kt.history import StudentState
 from m2kt.identity import AgentCard, KeyId, ModelCard, PacketId, TransferId
 
 from .fetching import Fetcher
+from .foretelling import Foreteller
 from .learner import ExamPaper, KeptCal
 from .ledger import Ledger
 from .offers import Offers
-from .orders import LearnOrder
+from .orders import MOST_TEACHERS, LearnOrder
 from .receipts import deliver
 from .resources import StudentResources
 from .transfers import Gathered, Transfers
-from .views import AnswerView, ExamView
+from .views import AnswerView, ExamView, Foretelling
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +48,8 @@ class StudentAgent:
         self.address = ""
         self.ledger = Ledger(resources.journal, resources.clock)
         self._transfers = Transfers(resources, self.ledger, self._deliver)
-        self._fetcher = Fetcher(resources, lambda: self.card)
+        self._foreteller = Foreteller(resources, self._kept)
+        self._fetcher = Fetcher(resources, lambda: self.card, self._foreteller)
         self.offers = Offers(resources, self.ledger, self._transfers)
 
     def recover(self) -> None:
@@ -81,6 +83,23 @@ class StudentAgent:
             return await self._fetcher.gather(order, transfer)
 
         return self._transfers.begin(order, gather)
+
+    async def foretell(self, domain: str, teachers: Sequence[str]) -> Foretelling:
+        """What it expects to gain from teachers; fetches no packet and records nothing.
+
+        Raises:
+            RequestError: no teacher, or too many.
+            BusyError: the model is learning.
+        """
+        self.require_mine(domain)
+        if not 1 <= len(teachers) <= MOST_TEACHERS:
+            raise RequestError(
+                f"expected 1 to {MOST_TEACHERS} teachers, found {len(teachers)}; ask about some of"
+                " them first"
+            )
+        self._require_rest()
+        found = await self._foreteller.foretell(domain, teachers)
+        return Foretelling(found, self._resources.limits.min_outlook)
 
     async def answer(
         self, domain: str, questions: Sequence[str]
@@ -138,12 +157,19 @@ class StudentAgent:
         states = self._resources.store.history()
         return states[:limit] if limit else states
 
-    async def _skill(self, domain: str) -> tuple[KeptCal | None, str]:
+    def _require_rest(self) -> None:
         if self._transfers.learning:
             raise BusyError(
                 "expected a student at rest, found it learning with the same model; ask again when"
                 " the transfer has ended (WatchTransfer)"
             )
+
+    async def _skill(self, domain: str) -> tuple[KeptCal | None, str]:
+        self._require_rest()
+        return await self._kept(domain)
+
+    async def _kept(self, domain: str) -> tuple[KeptCal | None, str]:
+        """The CAL of HEAD's skill, and the digest of HEAD."""
         store, head = self._resources.store, self.state
         skill = head.skills.get(domain)
         if skill is None:

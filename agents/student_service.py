@@ -44,6 +44,10 @@ class StudentServicer(StudentServiceServicer):
         state = views.student_state_to_wire(views.state_view(self._agent.state))
         return pb.DescribeStudentResponse(student=cards.card_to_wire(self._agent.card), head=state)
 
+    async def Foretell(self, request: pb.ForetellRequest, context: Context) -> pb.ForetellResponse:
+        found = await self._agent.foretell(request.domain, request.teachers)
+        return views.foretelling_to_wire(found)
+
     async def Learn(self, request: pb.LearnRequest, context: Context) -> pb.LearnResponse:
         order = LearnOrder(
             domain=request.domain,

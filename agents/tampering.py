@@ -56,6 +56,12 @@ class TamperingRelay(pb_grpc.TeacherServiceServicer):
         """What the teacher says."""
         return await self._teacher.DescribeTeacher(request, timeout=context.time_remaining())
 
+    async def SampleConcepts(  # noqa: N802
+        self, request: pb.SampleConceptsRequest, context: Context
+    ) -> pb.SampleConceptsResponse:
+        """What the teacher shows beforehand."""
+        return await self._teacher.SampleConcepts(request, timeout=context.time_remaining())
+
     async def RecordReceipt(  # noqa: N802
         self, request: pb.TeacherServiceRecordReceiptRequest, context: Context
     ) -> pb.TeacherServiceRecordReceiptResponse:

@@ -18,7 +18,8 @@ from m2kt.errors import RequestError, StoreError
 from m2kt.identity import BROADCAST, AgentCard, AgentId, ModelCard, PacketId
 from m2kt.registry import PacketHeader
 from m2kt.signing import Envelope
-from m2kt.wire import cards
+from m2kt.transferability import ConceptSample
+from m2kt.wire import cards, samples
 from m2kt.wire.chunks import SealedPacket, SealHeader, seal
 from m2kt.wire.packets import EncodedPayload
 from m2kt.wire.v1 import teacher_service_pb2 as pb
@@ -57,6 +58,19 @@ class TeacherAgent:
         """Stops model work."""
         await self._resources.host.close()
         self._resources.journal.close()
+
+    async def sample(self, domain: str) -> ConceptSample:
+        """A few of the concepts that a packet of `domain` would hold.
+
+        Raises:
+            RequestError: the domain is none of this teacher's.
+            PacketError: its concepts have one exemplar each.
+        """
+        self._require_mine(domain)
+        sample: ConceptSample = await self._resources.host.call(
+            "sample", domain, self._resources.clock()
+        )
+        return sample
 
     async def packet(
         self, domain: str, student: AgentCard, nonce: bytes, *, from_chunk: int = 0
@@ -152,12 +166,7 @@ class TeacherAgent:
 
     async def _sealed(self, domain: str, audience: AgentId, nonce: bytes) -> SealedPacket:
         """The packet, signed for one student; model work only if it is the first time."""
-        mine = self._resources.credentials.domains
-        if domain not in mine:
-            raise RequestError(
-                f"expected one of my domains {', '.join(mine)}, found {domain[:80]!r}; ask another"
-                " teacher (FindTeachers at a broker)"
-            )
+        self._require_mine(domain)
         now_s = self._resources.clock()
         encoded: EncodedPayload = await self._resources.host.call("lecture", domain, now_s)
         header = SealHeader(
@@ -168,6 +177,14 @@ class TeacherAgent:
             ttl_s=self._resources.limits.packet_life_s,
         )
         return seal(encoded, self._resources.credentials.signer, header)
+
+    def _require_mine(self, domain: str) -> None:
+        mine = self._resources.credentials.domains
+        if domain not in mine:
+            raise RequestError(
+                f"expected one of my domains {', '.join(mine)}, found {domain[:80]!r}; ask another"
+                " teacher (FindTeachers at a broker)"
+            )
 
     async def _next_sequence(self) -> int:
         """Counts manifests, across restarts."""
@@ -200,6 +217,11 @@ class TeacherServicer(TeacherServiceServicer):
         self, request: pb.DescribeTeacherRequest, context: Context
     ) -> pb.DescribeTeacherResponse:
         return pb.DescribeTeacherResponse(teacher=cards.card_to_wire(self._agent.card))
+
+    async def SampleConcepts(
+        self, request: pb.SampleConceptsRequest, context: Context
+    ) -> pb.SampleConceptsResponse:
+        return samples.sample_to_wire(await self._agent.sample(request.domain))
 
     async def StreamPacket(
         self, request: pb.StreamPacketRequest, context: Context

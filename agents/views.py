@@ -1,16 +1,17 @@
-"""What a student shows of itself to whoever asks: transfers, states, answers, exams.
+"""What a student shows of itself to whoever asks: transfers, states, answers, exams, outlooks.
 
 Owns: these frozen values and their messages, both directions. Free of torch.
 Does not own: cards, verdicts, receipts and events (m2kt.wire.cards).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from m2kt.digest import Digest
 from m2kt.history import Skill, StudentState
 from m2kt.identity import AgentId, KeyId, PacketId, TransferId
 from m2kt.progress import TransferState
+from m2kt.reasons import Reason
 from m2kt.signing import Envelope
 from m2kt.verdict import Exam, Verdict
 from m2kt.wire import cards, verdicts
@@ -74,6 +75,44 @@ class ExamView:
     questions: tuple[str, ...]
     exam: Exam
     head: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutlookView:
+    """What is foretold; attributes as in `m2kt.transferability.Outlook`."""
+
+    before: float
+    recognised: float
+    depth: float
+    steadiness: float
+    gain: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foretold:
+    """What a student expects of one teacher.
+
+    Attributes:
+        teacher: Its address, as it was named.
+        agent: Its name in the student's trust store; empty if it did not get so far.
+        outlook: None if it gave no sample that can be used.
+        reason: Why the student would not learn from it, or cannot tell; None if it would.
+        detail: The same in a sentence.
+    """
+
+    teacher: str
+    agent: str
+    outlook: OutlookView | None
+    reason: Reason | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Foretelling:
+    """What a student expects of several teachers, and the gain below which it fetches nothing."""
+
+    foretold: tuple[Foretold, ...]
+    threshold: float
 
 
 def transfer_to_wire(view: TransferView) -> transfer_pb2.Transfer:
@@ -171,3 +210,46 @@ def exam_from_wire(message: student_service_pb2.ExamineResponse) -> ExamView:
     marks = message.marks
     exam = Exam(tuple(mark.level for mark in marks), tuple(mark.right for mark in marks))
     return ExamView(tuple(mark.question for mark in marks), exam, message.head)
+
+
+def foretelling_to_wire(view: Foretelling) -> student_service_pb2.ForetellResponse:
+    """As a message; inverse of `foretelling_from_wire`."""
+    return student_service_pb2.ForetellResponse(
+        foretold=[
+            student_service_pb2.Foretold(
+                teacher=its.teacher,
+                agent=its.agent,
+                outlook=None
+                if its.outlook is None
+                else student_service_pb2.Outlook(**asdict(its.outlook)),
+                reason=None if its.reason is None else verdicts.reason_to_wire(its.reason),
+                detail=its.detail,
+            )
+            for its in view.foretold
+        ],
+        threshold=view.threshold,
+    )
+
+
+def foretelling_from_wire(message: student_service_pb2.ForetellResponse) -> Foretelling:
+    """From a message; inverse of `foretelling_to_wire`."""
+    return Foretelling(tuple(map(_foretold_from_wire, message.foretold)), message.threshold)
+
+
+def _foretold_from_wire(message: student_service_pb2.Foretold) -> Foretold:
+    its = message.outlook
+    return Foretold(
+        teacher=message.teacher,
+        agent=message.agent,
+        outlook=OutlookView(
+            before=its.before,
+            recognised=its.recognised,
+            depth=its.depth,
+            steadiness=its.steadiness,
+            gain=its.gain,
+        )
+        if message.HasField("outlook")
+        else None,
+        reason=verdicts.reason_from_wire(message.reason) if message.HasField("reason") else None,
+        detail=message.detail,
+    )

@@ -39,7 +39,7 @@ from m2kt.losses import (
     LossParts,
     reasoning_loss,
     safety_loss,
-    structure_divergence,
+    structure_figures,
     structure_loss,
 )
 from m2kt.meter import DataMeter
@@ -154,7 +154,7 @@ class _Alignment:
         with attached(self.model, self.cal) as adapters:
             lessons = self.book.lessons()
             steps = self.rehearse(read, adapters, lessons)
-            figures["divergence_structure"] = self.diverged(lessons[:MAPPED_TEXTS])
+            figures |= self.mapped(lessons[:MAPPED_TEXTS])
         return figures | {
             "readout_s": middle - started,
             "rehearsal_s": time.monotonic() - middle,
@@ -285,14 +285,15 @@ class _Alignment:
         )
 
     @torch.no_grad()
-    def diverged(self, lessons: Sequence[Exercise]) -> float:
-        """How far what the memory attends to is from the teacher's maps, on its own traces."""
+    def mapped(self, lessons: Sequence[Exercise]) -> dict[str, float]:
+        """On the first traces: how far the memory is from the teacher's maps, how often right."""
         practice = self.book.join(lessons)
         self.book.logits(practice)
         if self.cal.attention is None:
             raise AlignmentError("expected the memory to be read, and it was not")
-        attention = self.cal.attention[practice.due]
-        return float(structure_divergence(practice.maps, attention))
+        steps = (its for trace in self.lesson.traces[: len(lessons)] for its in trace.steps)
+        due = practice.due[0].new_tensor([self.book.index[its.concept] for its in steps])
+        return structure_figures(practice.maps, self.cal.attention[practice.due], due)
 
     def safety(self) -> Tensor:
         """L_safety on what the concepts are projected to now."""

@@ -5,7 +5,7 @@ which traces remain. Does not own: screening (screen), what is done with a lesso
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -90,7 +90,7 @@ def _concepts(packets: Sequence[ScreenedPacket], shares: Shares) -> tuple[Lesson
     rows: dict[str, list[tuple[int, int]]] = {}
     specs: dict[str, ConceptSpec] = {}
     for number, packet in enumerate(packets):
-        for row, spec in enumerate(packet.packet.concepts):
+        for row, spec in _facts(packet):
             rows.setdefault(spec.id, []).append((number, row))
             if specs.setdefault(spec.id, spec) != spec:
                 raise PacketError(
@@ -107,6 +107,12 @@ def _concepts(packets: Sequence[ScreenedPacket], shares: Shares) -> tuple[Lesson
             )
         )
     return tuple(found)
+
+
+def _facts(packet: ScreenedPacket) -> Iterator[tuple[int, ConceptSpec]]:
+    """A lesson's concepts in a packet, each with its row: what was found falls into its facts."""
+    for row, spec in enumerate(packet.packet.concepts):
+        yield from ((row, its) for its in packet.members.get(spec.id, (spec,)))
 
 
 Map = tuple[dict[int, float], ...]
@@ -131,23 +137,32 @@ def _traces(packets: Sequence[ScreenedPacket], slots: Mapping[str, int]) -> dict
 def _mapped(packet: ScreenedPacket, slots: Mapping[str, int]) -> list[tuple[Trace, Map]]:
     """A packet's traces, and their activation maps rewritten to the lesson's concepts."""
     content = packet.packet
-    places = [slots[spec.id] for spec in content.concepts]
+    places: list[list[int]] = [[] for _ in content.concepts]
+    for row, spec in _facts(packet):
+        places[row].append(slots[spec.id])
     indices, weights = content.maps.indices.tolist(), content.maps.weights.tolist()
     found, at = [], 0
     for trace in content.traces:
-        steps = range(at, at + len(trace.steps))
+        maps = []
+        for number, step in enumerate(trace.steps, at):
+            named = [_of_step(slots.get(step.concept), its) for its in places]
+            maps.append(_added(indices[number], weights[number], named))
         at += len(trace.steps)
-        maps = tuple(_added(indices[n], weights[n], places) for n in steps)
-        found.append((trace, maps))
+        found.append((trace, tuple(maps)))
     return found
 
 
+def _of_step(own: int | None, slots: list[int]) -> list[int]:
+    """Of a concept's facts, the one that a step recalls; all of them if it recalls none."""
+    return [own] if own is not None and own in slots else slots
+
+
 def _added(
-    indices: Sequence[int], weights: Sequence[float], slots: Sequence[int]
+    indices: Sequence[int], weights: Sequence[float], slots: Sequence[Sequence[int]]
 ) -> dict[int, float]:
     """One step's map; a concept that it names twice has the sum, one of weight 0 is left out."""
     found: dict[int, float] = {}
     for index, weight in zip(indices, weights, strict=True):
-        if weight > 0:
-            found[slots[index]] = found.get(slots[index], 0.0) + weight
+        for slot in slots[index] if weight > 0 else ():
+            found[slot] = found.get(slot, 0.0) + weight / len(slots[index])
     return found

@@ -29,11 +29,13 @@ class ConceptSpec:
         id: `domain/name`.
         gloss: What it is, in a few words.
         prompt: Text that elicits it in any model: it ends where its result is due.
+        members: Of a concept that a teacher found, the ids of the facts that it is made of.
     """
 
     id: str
     gloss: str
     prompt: str
+    members: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

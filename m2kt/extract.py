@@ -1,10 +1,7 @@
 """Teacher's side (Algorithm 1): concepts, traces and activation maps out of a frozen model.
 
-The extractor here is bottleneck probing: a concept is the state at the place where its
-result is due, over many contexts. Others fit the same seam: a function from a model and a
-grammar to exemplars.
-
-Owns: making a `KnowledgePacket`. Does not own: signing it (signing, wire).
+Owns: making a `KnowledgePacket`. Does not own: which concepts there are (inventory), how they
+are found (extractors), signing a packet (signing, wire).
 """
 
 import random
@@ -18,16 +15,18 @@ from torch import Tensor
 
 from m2kt import __version__
 from m2kt.activations import states_at
+from m2kt.causality import MapView
 from m2kt.domain import ConceptSpec, Grammar, Trace
 from m2kt.errors import CompatibilityError, PacketError
+from m2kt.head_test import HeadTestConfig, draw_trials, examine_heads
 from m2kt.identity import AgentId
 from m2kt.interview import teacher_traces
+from m2kt.inventory import NAMED, Inventory, Search, found, named
 from m2kt.language_model import LanguageModel
 from m2kt.meter import DataMeter
 from m2kt.packet import ActivationMaps, KnowledgePacket, Provenance
-from m2kt.tensors import ConceptMeans, Exemplars
-
-BOTTLENECK = "bottleneck_probing"
+from m2kt.survey import Site
+from m2kt.tensors import ConceptMeans
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +45,13 @@ class ExtractConfig:
         map_width: J, concepts kept in each activation map.
         map_sharpness: Factor on cosines before the softmax of a map.
         seed: Of every draw.
+        find: Extractor by which the teacher finds concepts from unlabelled prompts; empty for
+            those that the domain names.
+        groups: How many it finds; 0 to measure it.
+        prompts: Unlabelled questions that are asked for that.
+        heads: Contrasts on which attention heads are tested for being behind A, half of them to
+            choose the heads; 0 for no test. Each takes some hundred passes of one token; with
+            fewer than 256, heads that are behind A may fail for want of contrasts.
         licence: SPDX expression under which the packet may be used.
         genre: Kind of text that concepts are read from.
     """
@@ -58,6 +64,10 @@ class ExtractConfig:
     map_width: int = 8
     map_sharpness: float = 200.0
     seed: int = 0
+    find: str = ""
+    groups: int = 0
+    prompts: int = 600
+    heads: int = 0
     licence: str = "Apache-2.0"
     genre: str = "symbolic"
 
@@ -90,35 +100,55 @@ def extract_packet(
         CompatibilityError: the teacher writes no trace that the grammar can read.
     """
     rng = random.Random(config.seed)
-    exemplars, read = bottleneck_exemplars(teacher, grammar, config, rng=rng)
-    means = exemplars.mean(dim=1)
-    shown = revealed(grammar, means, config, rng=rng)
+    held = inventory(teacher, grammar, config, agent=agent, rng=rng)
+    shown = revealed(grammar, held, config, rng=rng)
     traces, asked = teacher_traces(
         teacher, grammar, shown, per_level=config.traces_per_level, rng=rng
     )
-    return KnowledgePacket(
-        concepts=grammar.concepts,
-        means=means,
-        exemplars=exemplars,
-        maps=activation_maps(teacher, grammar, traces, means, config=config),
+    about = _provenance(teacher, grammar, config, agent)
+    meter = _meter(teacher, held, traces, texts=held.texts + asked)
+    packet = KnowledgePacket(
+        concepts=held.concepts,
+        means=held.means,
+        exemplars=held.exemplars,
+        maps=activation_maps(teacher, grammar, traces, held, config=config),
         traces=traces,
         symbols=grammar.symbols,
-        provenance=replace(
-            _provenance(teacher, grammar, config, agent),
-            meter=_meter(teacher, exemplars, traces, texts=read + asked),
-            created_at_s=now_s,
-        ),
+        provenance=replace(about, layer=held.site.layer, meter=meter, created_at_s=now_s),
     )
+    return with_tested_heads(packet, teacher, grammar, held, config) if config.heads else packet
+
+
+def inventory(
+    teacher: LanguageModel,
+    grammar: Grammar,
+    config: ExtractConfig,
+    *,
+    agent: AgentId,
+    rng: random.Random,
+) -> Inventory:
+    """The concepts that a packet will hold: named by the domain, or found."""
+    if not config.find:
+        layer = layer_of(teacher, grammar, config)
+        return named(teacher, grammar, count=config.exemplars, layer=layer, rng=rng)
+    search = Search(
+        extractor=config.find,
+        groups=config.groups,
+        prompts=config.prompts,
+        count=config.exemplars,
+        seed=config.seed,
+    )
+    return found(teacher, grammar, search, agent=agent)
 
 
 def revealed(
-    grammar: Grammar, means: ConceptMeans, config: ExtractConfig, *, rng: random.Random
+    grammar: Grammar, held: Inventory, config: ExtractConfig, *, rng: random.Random
 ) -> list[str]:
     """Ids of the facts that traces may recall: in a relational domain any, else representatives."""
-    count = min(config.most_facts, max(1, round(config.reveal * len(grammar.facts))))
+    count = min(config.most_facts, max(1, round(config.reveal * len(held.facts))))
     if grammar.relational:
-        return sorted(rng.sample(grammar.facts, count))
-    return [grammar.facts[index] for index in representatives(means, count)]
+        return sorted(rng.sample(held.facts, count))
+    return [held.facts[index] for index in representatives(held.fact_means, count)]
 
 
 def layer_of(teacher: LanguageModel, grammar: Grammar, config: ExtractConfig) -> int:
@@ -131,14 +161,50 @@ def layer_of(teacher: LanguageModel, grammar: Grammar, config: ExtractConfig) ->
     return config.layer if config.layer >= 0 else teacher.depth + 1 + config.layer
 
 
+def with_tested_heads(
+    packet: KnowledgePacket,
+    teacher: LanguageModel,
+    grammar: Grammar,
+    held: Inventory,
+    config: ExtractConfig,
+) -> KnowledgePacket:
+    """`packet` with the heads behind its A, tested on questions whose facts its traces show.
+
+    Raises:
+        CompatibilityError: A does not come from states where results are due, or there are too
+            few contrasts or heads.
+    """
+    if grammar.relational or held.site.back:
+        raise CompatibilityError(
+            f"expected concepts that are read where results are due, found those of {grammar.name}"
+            f" {held.site.back} tokens before, or elsewhere; set heads to 0"
+        )
+    said = {grammar.recalled(step): step.result for trace in packet.traces for step in trace.steps}
+    view = MapView(
+        means=held.means,
+        rows=packet.facts,
+        layer=held.site.layer,
+        sharpness=config.map_sharpness,
+    )
+    its = HeadTestConfig(contrasts=config.heads, seed=config.seed)
+    trials = draw_trials(teacher, grammar, said.__getitem__, view, its)
+    tested, about = examine_heads(trials, its).tested, packet.provenance
+    meter = replace(
+        about.meter,
+        prompts=about.meter.prompts + trials.asked,
+        teacher_passes=about.meter.teacher_passes + trials.asked + trials.passes,
+    )
+    return replace(packet, heads=tested, provenance=replace(about, meter=meter))
+
+
 def _meter(
-    teacher: LanguageModel, exemplars: Exemplars, traces: Sequence[Trace], *, texts: int
+    teacher: LanguageModel, held: Inventory, traces: Sequence[Trace], *, texts: int
 ) -> DataMeter:
     """What an extraction that read and asked `texts` texts consumed."""
     written = sum(len(teacher.encode(trace.completion)) for trace in traces)
     return DataMeter(
-        concepts=exemplars.shape[0],
-        exemplars=exemplars.shape[0] * exemplars.shape[1],
+        concepts=held.exemplars.shape[0],
+        exemplars=held.exemplars.shape[0] * held.exemplars.shape[1],
         traces=len(traces),
         trace_tokens=sum(len(teacher.encode(trace.text)) for trace in traces),
         prompts=texts,
@@ -158,30 +224,13 @@ def _provenance(
         base_lineage=teacher.card.base_lineage,
         genre=config.genre,
         licence=config.licence,
-        extractor=BOTTLENECK,
+        extractor=config.find or NAMED,
         layer=layer_of(teacher, grammar, config),
         seed=config.seed,
         created_at_s=1.0,
         meter=DataMeter(),
         software=f"m2kt {__version__}",
     )
-
-
-def bottleneck_exemplars(
-    teacher: LanguageModel, grammar: Grammar, config: ExtractConfig, *, rng: random.Random
-) -> tuple[Exemplars, int]:
-    """States where each concept's result is due, Float [K, M, D], and how many texts were read.
-
-    M is `config.exemplars`, or what the concept with the fewest contexts has.
-    """
-    texts = [grammar.contexts(rng, spec.id, config.exemplars) for spec in grammar.concepts]
-    count = min(len(its) for its in texts)
-    if count == 0:
-        raise CompatibilityError(f"expected a context for every concept of {grammar.name}")
-    flat = [text for its in texts for text in its[:count]]
-    layer = layer_of(teacher, grammar, config)
-    states = teacher.last_states(flat, layer=layer)
-    return states.reshape(len(texts), count, -1), len(flat)
 
 
 def representatives(means: ConceptMeans, count: int) -> list[int]:
@@ -207,7 +256,7 @@ def activation_maps(
     teacher: LanguageModel,
     grammar: Grammar,
     traces: Sequence[Trace],
-    means: ConceptMeans,
+    held: Inventory,
     *,
     config: ExtractConfig,
 ) -> ActivationMaps:
@@ -217,7 +266,7 @@ def activation_maps(
     """
     if grammar.relational:
         return own_maps(traces, grammar.concepts)
-    states = _due_states(teacher, traces, layer=layer_of(teacher, grammar, config))
+    states, means = _due_states(teacher, traces, site=held.site), held.means
     centre = means.mean(dim=0)
     cosines = F.normalize(states - centre, dim=-1) @ F.normalize(means - centre, dim=-1).T
     weights, indices = (
@@ -230,7 +279,7 @@ def activation_maps(
 
 def own_maps(traces: Sequence[Trace], concepts: Sequence[ConceptSpec]) -> ActivationMaps:
     """A that says of every step what the step itself says: it adds nothing to the traces."""
-    rows = {spec.id: row for row, spec in enumerate(concepts)}
+    rows = {name: row for row, its in enumerate(concepts) for name in its.members or (its.id,)}
     own = [rows[step.concept] for trace in traces for step in trace.steps]
     indices = torch.tensor(own, dtype=torch.int32)[:, None]
     return ActivationMaps(indices, torch.ones(indices.shape))
@@ -242,13 +291,15 @@ def _as_int32(indices: Int[Tensor, "N J"]) -> Int[Tensor, "N J"]:
 
 @torch.no_grad()
 def _due_states(
-    teacher: LanguageModel, traces: Sequence[Trace], *, layer: int
+    teacher: LanguageModel, traces: Sequence[Trace], *, site: Site
 ) -> Float[Tensor, "N D"]:
-    """The teacher's state where each step's result is due, steps in order."""
-    found = []
+    """The teacher's state at `site` of each place where a step's result is due, in order."""
+    read = []
     for at in range(0, len(traces), 64):
         rows = [teacher.encode_trace(trace) for trace in traces[at : at + 64]]
-        states = states_at(teacher.model, teacher.padded([row.ids for row in rows]), layer=layer)
+        ids = teacher.padded([row.ids for row in rows])
+        states = states_at(teacher.model, ids, layer=site.layer)
         for number, row in enumerate(rows):
-            found.append(states[number, list(row.due)].float().cpu())
-    return torch.cat(found)
+            places = [max(0, due - site.back) for due in row.due]
+            read.append(states[number, places].float().cpu())
+    return torch.cat(read)

@@ -1,6 +1,7 @@
 """Asking a teacher: traces that it writes itself, and which questions it takes to get them.
 
-Owns: `teacher_traces`, `ask`, `follows`. Does not own: which facts traces may recall (extract).
+Owns: `teacher_traces`, `ask`, `written`, `follows`.
+Does not own: which facts traces may recall (extract).
 """
 
 import random
@@ -146,7 +147,17 @@ def ask(
     level: int,
     shown: frozenset[str],
 ) -> list[Trace]:
-    """Traces that the teacher writes under `questions`, if they recall none but `shown`.
+    """Traces that the teacher writes under `questions`, if they recall none but `shown`."""
+    traces = written(teacher, grammar, questions, level=level)
+    return [
+        trace for trace in traces if all(grammar.recalled(step) in shown for step in trace.steps)
+    ]
+
+
+def written(
+    teacher: LanguageModel, grammar: Grammar, questions: Sequence[str], *, level: int
+) -> list[Trace]:
+    """Traces that the teacher writes under `questions`, which are of `level` or easier.
 
     A trace that does not follow from what it says itself of the facts is a slip, and left out.
     """
@@ -165,7 +176,7 @@ def ask(
         except PacketError:
             continue
         said_of = {grammar.recalled(step): step.result for step in trace.steps}
-        if said_of.keys() <= shown and follows(grammar, trace, said_of):
+        if follows(grammar, trace, said_of):
             traces.append(trace)
     return traces
 

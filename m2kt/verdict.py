@@ -16,23 +16,39 @@ from m2kt.errors import RequestError
 from m2kt.identity import AgentId, PacketId, TransferId
 from m2kt.meter import DataMeter
 from m2kt.reasons import Reason
+from m2kt.symptoms import Diagnosis
+from m2kt.workings import Working
 
 
 @dataclass(frozen=True, slots=True)
 class Exam:
-    """How somebody did on a probe set: for each item its level and whether it was right."""
+    """How somebody did on a probe set.
+
+    Attributes:
+        levels: Of each item.
+        right: Whether the answer was.
+        workings: What stood above the answer; none at all if nobody looked.
+    """
 
     levels: tuple[int, ...]
     right: tuple[bool, ...]
+    workings: tuple[Working, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.levels) != len(self.right):
             raise RequestError(
                 f"expected one mark for each of {len(self.levels)} items, found {len(self.right)}"
             )
+        if self.workings and len(self.workings) != len(self.levels):
+            raise RequestError(
+                f"expected a working for each of {len(self.levels)} items or none, found"
+                f" {len(self.workings)}"
+            )
 
     def __add__(self, more: "Exam") -> "Exam":
-        return Exam(self.levels + more.levels, self.right + more.right)
+        return Exam(
+            self.levels + more.levels, self.right + more.right, self.workings + more.workings
+        )
 
     @property
     def accuracy(self) -> dict[int, float]:
@@ -61,6 +77,7 @@ class Evidence:
         p_loss: The same of "not worse".
         items: Number of paired probe items.
         figures: Anything else that was measured, by name.
+        diagnosis: What the lesson suffered from, as far as that shows.
     """
 
     before: Mapping[int, float]
@@ -70,6 +87,7 @@ class Evidence:
     p_loss: float
     items: int
     figures: Mapping[str, float] = field(default_factory=dict)
+    diagnosis: tuple[Diagnosis, ...] = ()
 
 
 @final

@@ -12,6 +12,7 @@ from m2kt.identity import AgentId
 from m2kt.meter import DataMeter
 from m2kt.packet import ActivationMaps, KnowledgePacket, Provenance
 from m2kt.signing import Ed25519Signer
+from m2kt.tested_heads import TestedHead
 from m2kt.trust import TrustStore
 
 TEACHER, STUDENT = AgentId("teacher-a"), AgentId("student-s")
@@ -102,6 +103,9 @@ texts = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_siz
 names = st.from_regex(r"[a-z0-9](?:[a-z0-9._-]{0,10}[a-z0-9])?", fullmatch=True)
 counts = st.integers(min_value=0, max_value=2**40)
 meters = st.builds(DataMeter, *[counts] * 9)
+figures = st.floats(allow_nan=False)  # which equals nothing, not even itself
+places = st.integers(min_value=0, max_value=2**32 - 1)
+heads = st.builds(TestedHead, places, places, figures, figures, figures)
 
 
 @st.composite
@@ -135,13 +139,18 @@ def packets(draw: st.DrawFn) -> KnowledgePacket:
         domains.get("arith.mod7"),
     )
     about = replace(packet.provenance, meter=draw(meters), genre=draw(texts))
-    return replace(packet, symbols=tuple(draw(st.lists(texts, max_size=4))), provenance=about)
+    return replace(
+        packet,
+        symbols=tuple(draw(st.lists(texts, max_size=4))),
+        heads=tuple(draw(st.lists(heads, max_size=3))),
+        provenance=about,
+    )
 
 
 def equal(one: KnowledgePacket, other: KnowledgePacket) -> bool:
     """Whether two packets hold the same, bit for bit."""
     tensors = [(p.means, p.exemplars, p.maps.indices, p.maps.weights) for p in (one, other)]
     return (
-        (one.concepts, one.traces, one.symbols, one.provenance)
-        == (other.concepts, other.traces, other.symbols, other.provenance)
+        (one.concepts, one.traces, one.symbols, one.provenance, one.heads)
+        == (other.concepts, other.traces, other.symbols, other.provenance, other.heads)
     ) and all(a.dtype == b.dtype and torch.equal(a, b) for a, b in zip(*tensors, strict=True))

@@ -19,8 +19,9 @@ from m2kt.language_model import load_language_model
 from m2kt.packet import KnowledgePacket
 from m2kt.progress import Event
 from m2kt.signing import Ed25519Signer, Envelope, sign_envelope
+from m2kt.transferability import sample_of
 from m2kt.trust import TrustStore, load_trust, save_trust
-from m2kt.wire import cards
+from m2kt.wire import cards, samples
 from m2kt.wire import manifest as wire_manifest
 from m2kt.wire.chunks import SealHeader, seal
 from m2kt.wire.manifest import MANIFEST_TYPE, Manifest, manifest_to_bytes
@@ -221,6 +222,7 @@ class HostileTeacher(TeacherServiceServicer):
         edit: Changes the manifest before it is signed.
         spoil_envelope: Changes the envelope after it was signed.
         spoil_chunk: Changes a chunk on its way.
+        spoil_sample: Changes the sample that it shows beforehand.
         cut_after: Chunks after which the stream breaks off, once.
         chunk_bytes: Length of a chunk.
         replay: A whole stream that is sent in place of another.
@@ -236,6 +238,7 @@ class HostileTeacher(TeacherServiceServicer):
     edit: Callable[[Manifest], Manifest] = same
     spoil_envelope: Callable[[Envelope], Envelope] = same
     spoil_chunk: Callable[[Chunk], Chunk] = same
+    spoil_sample: Callable[[pb.SampleConceptsResponse], pb.SampleConceptsResponse] = same
     cut_after: int | None = None
     chunk_bytes: int = 4096
     replay: list[pb.StreamPacketResponse] | None = None
@@ -243,8 +246,8 @@ class HostileTeacher(TeacherServiceServicer):
     receipts: list[Envelope] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        packet = self.packet or tiny_packet(teacher=self.agent)
-        self.encoded = encode_packet(packet, chunk_bytes=self.chunk_bytes)
+        self.taught = self.packet or tiny_packet(teacher=self.agent)
+        self.encoded = encode_packet(self.taught, chunk_bytes=self.chunk_bytes)
 
     @property
     def card(self) -> AgentCard:
@@ -281,6 +284,10 @@ class HostileTeacher(TeacherServiceServicer):
 
     async def DescribeTeacher(self, request, context):
         return pb.DescribeTeacherResponse(teacher=cards.card_to_wire(self.card))
+
+    async def SampleConcepts(self, request, context):
+        sample = sample_of(self.taught, depth=self.taught.provenance.layer)
+        return self.spoil_sample(samples.sample_to_wire(sample))
 
     async def StreamPacket(self, request, context) -> AsyncIterator[pb.StreamPacketResponse]:
         self.asked.append(request)

@@ -7,6 +7,7 @@ from m2kt.identity import AgentCard, ModelCard, Role
 from m2kt.progress import Event, TransferState
 from m2kt.reasons import Reason
 from m2kt.signing import Ed25519Signer
+from m2kt.symptoms import Cause, Diagnosis, Symptom
 from m2kt.verdict import Accepted, Evidence, Receipt, Rejected
 
 numbers = st.floats(allow_nan=False, width=64)
@@ -16,6 +17,7 @@ accuracies = st.dictionaries(st.integers(1, 9), shares, max_size=4)
 lists = st.lists(texts, max_size=3).map(tuple)
 items = st.integers(0, 2**31)
 
+diagnoses = st.builds(Diagnosis, st.sampled_from(Symptom), st.sampled_from(Cause), texts, figures)
 evidences = st.builds(
     Evidence,
     before=accuracies,
@@ -25,6 +27,7 @@ evidences = st.builds(
     p_loss=shares,
     items=items,
     figures=figures,
+    diagnosis=st.lists(diagnoses, max_size=3).map(tuple),
 )
 rejections = st.builds(
     Rejected,

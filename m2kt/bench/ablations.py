@@ -16,9 +16,12 @@
     exemplars_COUNT      concepts are the mean of so many states, instead of 16
     readout_STEPS        so many steps of phase A, of which there are 60: L_geo on its way
 
-L_safety is no part: it is zero unless a student names what is unsafe.
+L_safety is no part of these: it is zero unless a student names what is unsafe. `TERMS` are all
+four terms, for a student that does: `all`, `none`, `no_TERM` and `only_TERM`. A phase that none of
+the terms left has a part in has no steps; L_safety is learnt beside either of them, and alone in
+phase A.
 
-Owns: `ABLATIONS`. Does not own: how they are run (matrix), the loss (losses).
+Owns: `ABLATIONS`, `TERMS`. Does not own: how they are run (matrix), the loss (losses).
 """
 
 from collections.abc import Callable, Mapping
@@ -29,6 +32,7 @@ from typing import Final
 from m2kt.align_config import AlignConfig
 from m2kt.bench.cells import Cell
 from m2kt.cal import Projection
+from m2kt.losses import LossWeights
 
 Change = Callable[[Cell], Cell]
 
@@ -37,6 +41,8 @@ NEVER: Final = 2.0
 CONCEPTS: Final = (0.0, 0.25, 0.5, 0.75)
 EXEMPLARS: Final = (1, 4, 64)
 READOUT_STEPS: Final = (1, 3, 10, 30, 60, 120)
+FOUR: Final = ("geometry", "structure", "reason", "safety")
+"""The terms of the loss."""
 
 
 def _aligned(change: Callable[[AlignConfig], AlignConfig]) -> Change:
@@ -58,6 +64,21 @@ def _terms(*, geometry: bool = True, structure: bool = True, reason: bool = True
             weights=weights,
             readout_steps=config.readout_steps if geometry else 0,
             steps=config.steps if structure or reason else 0,
+        )
+
+    return _aligned(change)
+
+
+def _by(*kept: str) -> Change:
+    """Learning by the terms `kept` alone, each with its usual weight."""
+
+    def change(config: AlignConfig) -> AlignConfig:
+        weights = {name: getattr(config.weights, name) * (name in kept) for name in FOUR}
+        return replace(
+            config,
+            weights=LossWeights(**weights),
+            readout_steps=config.readout_steps if {"geometry", "safety"} & {*kept} else 0,
+            steps=config.steps if {"structure", "reason"} & {*kept} else 0,
         )
 
     return _aligned(change)
@@ -106,3 +127,13 @@ ABLATIONS: Final[Mapping[str, Change]] = MappingProxyType(
     }
 )
 """By name: what is changed in the cell whose lesson is learnt."""
+
+TERMS: Final[Mapping[str, Change]] = MappingProxyType(
+    {
+        "all": _by(*FOUR),
+        **{f"no_{name}": _by(*(other for other in FOUR if other != name)) for name in FOUR},
+        **{f"only_{name}": _by(name) for name in FOUR},
+        "none": _by(),
+    }
+)
+"""The same of the four terms of the loss, each left out and each alone."""

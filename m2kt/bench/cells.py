@@ -16,7 +16,7 @@ from m2kt import domains
 from m2kt.align import align
 from m2kt.align_config import AlignConfig
 from m2kt.bench.baselines import BASELINES, TextConfig, learn
-from m2kt.bench.controls import CONTROLS, thinned
+from m2kt.bench.controls import ALL, thinned
 from m2kt.bench.ridge import ridge
 from m2kt.bench.subjects import STUDENT, Subject, draw_lesson, load_model, subject
 from m2kt.cal import ConceptAlignmentLayer
@@ -55,12 +55,15 @@ class Cell:
         held: Share of the concepts that no trace shows which C holds all the same.
         exemplars: Contexts that each concept is read from.
         layer: Hidden state of the teacher that concepts are read from; None for the usual one.
+        find: Extractor by which the teachers find concepts; empty for those that are named.
+        groups: How many each finds; 0 to measure it.
         examples: For a baseline, N.
         seed: Of alignment and of the packets.
         per_level: Held-out problems of each level.
         traces_per_level: Of each packet.
         text: For a baseline, how examples are learnt.
         align: How a lesson is learnt.
+        teacher: Model that teaches all of the domain; the usual ones if empty.
     """
 
     student: str
@@ -70,15 +73,18 @@ class Cell:
     held: float = 1.0
     exemplars: int = 16
     layer: int | None = None
+    find: str = ""
+    groups: int = 0
     examples: int = 0
     seed: int = 0
     per_level: int = 100
     traces_per_level: int = 60
     text: TextConfig = field(default_factory=TextConfig)
     align: AlignConfig = field(default_factory=AlignConfig)
+    teacher: str = ""
 
     def __post_init__(self) -> None:
-        known = {*CONTROLS, *BASELINES, *PROMPTED, RIDGE, TEACHER}
+        known = {*ALL, *BASELINES, *PROMPTED, RIDGE, TEACHER}
         if self.way not in known:
             raise RequestError(f"expected a way of {', '.join(sorted(known))}, found {self.way!r}")
 
@@ -90,7 +96,7 @@ def run_cell(cell: Cell) -> dict[str, Any]:
         M2KTError: it could not be run.
     """
     watch = [time.perf_counter()]
-    its, domain = subject(cell.domain), domains.get(cell.domain)
+    its, domain = subject(cell.domain, cell.teacher), domains.get(cell.domain)
     lesson = _lesson(cell, its)
     exclude = {trace.question for trace in lesson.traces}
     probes = draw_probes(domain, seed=PROBE_SEED, per_level=cell.per_level, exclude=exclude)
@@ -122,11 +128,13 @@ def run_cell(cell: Cell) -> dict[str, Any]:
 
 def _lesson(cell: Cell, its: Subject) -> Lesson:
     """The lesson, changed as the cell wants it."""
-    control, rules = CONTROLS.get(cell.way, CONTROLS["with_c"])
+    control, rules = ALL.get(cell.way, ALL["with_c"])
     extract = ExtractConfig(
         exemplars=cell.exemplars,
         reveal=cell.reveal,
         layer=cell.layer,
+        find=cell.find,
+        groups=cell.groups,
         traces_per_level=cell.traces_per_level,
         seed=cell.seed,
     )
@@ -134,7 +142,8 @@ def _lesson(cell: Cell, its: Subject) -> Lesson:
     def change(packet: KnowledgePacket, model: LanguageModel, grammar: Grammar) -> KnowledgePacket:
         return thinned(control(packet, model, grammar), grammar, cell.held)
 
-    rules = replace(rules, min_exemplars=min(rules.min_exemplars, cell.exemplars))
+    least = 1 if cell.find else min(rules.min_exemplars, cell.exemplars)  # some are rare
+    rules = replace(rules, min_exemplars=least)
     return draw_lesson(its, extract, change=change, rules=rules)
 
 
@@ -151,7 +160,7 @@ def _taught(
     if cell.way == RIDGE:
         cal, figures = ridge(student, lesson, config)
         return cal, figures, _spent(student, lesson.traces)
-    if cell.way in CONTROLS:
+    if cell.way in ALL:
         candidate = align(student, lesson, domains.get(cell.domain), config, silent)
         return candidate.cal, dict(candidate.figures), asdict(candidate.meter)
     asked = {item.question for item in probes.items}

@@ -9,7 +9,10 @@
 
 The first five have the same traces. Each goes the whole way: signed, screened, learnt.
 
-Owns: `CONTROLS`, `thinned`. Does not own: how they are run (matrix).
+Of concepts that a teacher found (extractors) there is one more, `shuffled_members`: facts belong
+to other concepts than those that they were found in.
+
+Owns: `CONTROLS`, `SHUFFLED_MEMBERS`, `thinned`. Does not own: how they are run (matrix).
 """
 
 import random
@@ -23,11 +26,13 @@ from transformers import AutoModelForCausalLM
 
 from m2kt.bench.subjects import Change
 from m2kt.domain import Grammar
-from m2kt.extract import ExtractConfig, bottleneck_exemplars, own_maps
+from m2kt.extract import own_maps
+from m2kt.inventory import named
 from m2kt.language_model import LanguageModel
 from m2kt.packet import KnowledgePacket
 from m2kt.screen import ScreenRules
 from m2kt.tensors import Exemplars
+from m2kt.vocabulary import found_spec
 
 DEVIATION: Final = 0.02
 """Of the weights of a teacher that was never trained."""
@@ -76,10 +81,10 @@ def untrained_c(packet: KnowledgePacket, model: LanguageModel, grammar: Grammar)
             if weight.dim() >= 2:
                 weight.normal_(0.0, DEVIATION, generator=generator)
     untrained = LanguageModel(model.name, drawn, model.tokenizer, "cpu")
-    config = ExtractConfig(exemplars=packet.exemplars.shape[1], layer=packet.provenance.layer)
     rng = random.Random(packet.provenance.seed)
-    exemplars, _ = bottleneck_exemplars(untrained, grammar, config, rng=rng)
-    return _with_exemplars(packet, exemplars)
+    count, layer = packet.exemplars.shape[1], packet.provenance.layer
+    held = named(untrained, grammar, count=count, layer=layer, rng=rng)
+    return _with_exemplars(packet, held.exemplars)
 
 
 def without_c(packet: KnowledgePacket, model: LanguageModel, grammar: Grammar) -> KnowledgePacket:
@@ -90,7 +95,7 @@ def without_c(packet: KnowledgePacket, model: LanguageModel, grammar: Grammar) -
 def thinned(packet: KnowledgePacket, grammar: Grammar, held: float) -> KnowledgePacket:
     """Of the concepts that no trace shows, C holds the share `held`; the others are gone."""
     shown = {name for trace in packet.traces for its in trace.steps for name in grammar.names(its)}
-    hidden = [spec.id for spec in packet.concepts if spec.id not in shown]
+    hidden = [s.id for s in packet.concepts if shown.isdisjoint(s.members or (s.id,))]
     rng = random.Random(packet.provenance.seed)
     left_out = set(rng.sample(hidden, round((1 - held) * len(hidden))))
     if not left_out:
@@ -122,6 +127,23 @@ def wrong_facts(
     return replace(packet, traces=tuple(traces), maps=own_maps(traces, packet.concepts))
 
 
+def shuffled_members(
+    packet: KnowledgePacket, _model: LanguageModel, grammar: Grammar
+) -> KnowledgePacket:
+    """Facts are dealt out anew among concepts that were found; each keeps its number of them."""
+    rng, about = random.Random(packet.provenance.seed), packet.provenance
+    public = {spec.id: spec for spec in grammar.concepts}
+    facts = sorted(packet.facts)
+    dealt = rng.sample(facts, len(facts))
+    concepts, at = [], 0
+    for number, spec in enumerate(packet.concepts):
+        its = sorted(dealt[at : at + len(spec.members)])
+        at += len(its)
+        members = [public[name] for name in its]
+        concepts.append(found_spec(about.domain, about.teacher, number, members))
+    return replace(packet, concepts=tuple(concepts), maps=own_maps(packet.traces, tuple(concepts)))
+
+
 def _generator(packet: KnowledgePacket) -> torch.Generator:
     return torch.Generator().manual_seed(packet.provenance.seed)
 
@@ -137,3 +159,9 @@ CONTROLS: Final[Mapping[str, tuple[Change, ScreenRules]]] = MappingProxyType(
     }
 )
 """By name: what is changed, and how it is screened."""
+SHUFFLED_MEMBERS: Final = "shuffled_members"
+"""The control of concepts that were found."""
+ALL: Final[Mapping[str, tuple[Change, ScreenRules]]] = MappingProxyType(
+    {**CONTROLS, SHUFFLED_MEMBERS: (shuffled_members, CHECKED)}
+)
+"""Controls of packets with named and with found concepts."""

@@ -35,6 +35,7 @@ UNRELATED: Final = (
     "bench/comparison.py",
     "bench/contenders.py",
     "bench/course.py",
+    "bench/delivery.py",
     "bench/forecast.py",
     "bench/ingest.py",
     "bench/machine.py",
@@ -127,7 +128,7 @@ def _end_with_parent() -> None:
 def place(cell: Cell, folder: Path) -> Path:
     """The file of a cell's result."""
     settings = json.dumps(asdict(cell), sort_keys=True, default=str)
-    models = [cell.student, *subject(cell.domain).teachers]
+    models = [cell.student, *subject(cell.domain, cell.teacher).teachers]
     parts = [settings, code_digest(), *(_model_digest(name) for name in models)]
     digest = digest_of("\n".join(parts).encode())
     return folder / f"{cell.domain}-{cell.way}-{digest.removeprefix('b3:')[:24]}.json"

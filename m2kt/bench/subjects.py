@@ -8,6 +8,7 @@ Owns: `SUBJECTS`, `draw_lesson`. Does not own: what controls change (controls).
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final, final
 
@@ -29,6 +30,8 @@ from m2kt.wire.packets import encode_packet, parse_packet
 STUDENT: Final = AgentId("bench-student")
 NOW_S: Final = 1_800_000_000.0
 """The time at which packets are signed; any will do, as long as it is always the same."""
+RECENT: Final = 2
+"""Packets that are kept with the models that made them."""
 
 Change = Callable[[KnowledgePacket, LanguageModel, Grammar], KnowledgePacket]
 """What a control does to a packet, given the teacher and what it teaches."""
@@ -74,12 +77,14 @@ SUBJECTS: Final[Mapping[str, Subject]] = MappingProxyType(
 )
 
 
-def subject(domain: str) -> Subject:
-    """Who teaches `domain` in benchmarks.
+def subject(domain: str, teacher: str = "") -> Subject:
+    """Who teaches `domain` in benchmarks: `teacher` alone, if one is named.
 
     Raises:
         RequestError: nobody.
     """
+    if teacher:
+        return Subject(domain, {teacher: ""})
     if domain not in SUBJECTS:
         raise RequestError(f"expected one of the domains {', '.join(SUBJECTS)}, found {domain!r}")
     return SUBJECTS[domain]
@@ -108,18 +113,23 @@ def draw_lesson(
     Raises:
         CompatibilityError: screening refused a packet.
     """
-    packets = [_packet(its, teacher, extract, change) for teacher in its.teachers]
+    packets = []
+    for teacher, signs in its.teachers.items():
+        made = _extracted(its.domain, teacher, signs, extract)
+        packets.append(made[0] if change is None else change(*made))
     domain = domains.get(its.domain)
     screened = [_admitted(packet, domain, rules or ScreenRules()) for packet in packets]
     return combine(screened, CombineRules())
 
 
-def _packet(
-    its: Subject, teacher: str, extract: ExtractConfig, change: Change | None
-) -> KnowledgePacket:
-    model, grammar = load_model(teacher), its.taught(teacher)
+@lru_cache(maxsize=RECENT)
+def _extracted(
+    domain: str, teacher: str, signs: str, extract: ExtractConfig
+) -> tuple[KnowledgePacket, LanguageModel, Grammar]:
+    """A packet, who made it, and what it is about. Cells that share a packet come in a row."""
+    model, grammar = load_model(teacher), Subject(domain, {teacher: signs}).taught(teacher)
     packet = extract_packet(model, grammar, extract, agent=AgentId(teacher), now_s=NOW_S)
-    return packet if change is None else change(packet, model, grammar)
+    return packet, model, grammar
 
 
 def _admitted(packet: KnowledgePacket, domain: Domain, rules: ScreenRules) -> ScreenedPacket:

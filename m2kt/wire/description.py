@@ -11,6 +11,7 @@ from m2kt.errors import OversizeError
 from m2kt.identity import agent_id
 from m2kt.packet import ActivationMaps, KnowledgePacket, Provenance
 from m2kt.tensors import ConceptMeans, Exemplars
+from m2kt.tested_heads import TestedHead
 from m2kt.wire.manifest import WireLimits
 from m2kt.wire.v1 import packet_pb2 as pb
 from m2kt.wire.verdicts import meter_from_wire, meter_to_wire
@@ -19,9 +20,13 @@ from m2kt.wire.verdicts import meter_from_wire, meter_to_wire
 def description_of(packet: KnowledgePacket) -> pb.KnowledgePacket:
     """All of `packet` that is no tensor."""
     return pb.KnowledgePacket(
-        concepts=[pb.Concept(id=c.id, gloss=c.gloss, prompt=c.prompt) for c in packet.concepts],
+        concepts=[
+            pb.Concept(id=c.id, gloss=c.gloss, prompt=c.prompt, members=c.members)
+            for c in packet.concepts
+        ],
         traces=[_trace_to_wire(trace) for trace in packet.traces],
         symbols=packet.symbols,
+        heads=[_head_to_wire(head) for head in packet.heads],
         provenance=_provenance_to_wire(packet.provenance),
     )
 
@@ -40,13 +45,15 @@ def description_from(
     """
     return KnowledgePacket(
         concepts=tuple(
-            ConceptSpec(id=c.id, gloss=c.gloss, prompt=c.prompt) for c in message.concepts
+            ConceptSpec(id=c.id, gloss=c.gloss, prompt=c.prompt, members=tuple(c.members))
+            for c in message.concepts
         ),
         means=means,
         exemplars=exemplars,
         maps=maps,
         traces=tuple(_trace_from_wire(trace) for trace in message.traces),
         symbols=tuple(message.symbols),
+        heads=tuple(_head_from_wire(head) for head in message.heads),
         provenance=_provenance_from_wire(message.provenance),
     )
 
@@ -59,8 +66,11 @@ def require_modest(message: pb.KnowledgePacket, limits: WireLimits) -> None:
     """
     about = message.provenance
     _require_few("concepts", [len(message.concepts)], limits.concepts)
+    members = sum(len(concept.members) for concept in message.concepts)
+    _require_few("members of concepts", [members], limits.concepts)
     _require_few("traces", [len(message.traces)], limits.traces)
     _require_few("symbols", [len(message.symbols)], limits.symbols)
+    _require_few("tested heads", [len(message.heads)], limits.concepts)
     _require_few("ancestors", [len(about.base_lineage)], limits.steps)
     _require_few("steps of a trace", (len(t.steps) for t in message.traces), limits.steps)
     operands = (len(step.operands) for trace in message.traces for step in trace.steps)
@@ -82,7 +92,7 @@ def _texts(message: pb.KnowledgePacket) -> Iterator[str]:
     yield from (about.teacher, about.domain, about.family, about.weights_digest, about.genre)
     yield from (about.licence, about.extractor, about.software)
     for concept in message.concepts:
-        yield from (concept.id, concept.gloss, concept.prompt)
+        yield from (concept.id, concept.gloss, concept.prompt, *concept.members)
     for trace in message.traces:
         yield from (trace.question, trace.answer)
         for step in trace.steps:
@@ -115,6 +125,16 @@ def _trace_from_wire(message: pb.Trace) -> Trace:
         for step in message.steps
     )
     return Trace(question=message.question, steps=steps, answer=message.answer)
+
+
+def _head_to_wire(its: TestedHead) -> pb.TestedHead:
+    return pb.TestedHead(
+        layer=its.layer, head=its.head, effect=its.effect, p=its.p, weight=its.weight
+    )
+
+
+def _head_from_wire(message: pb.TestedHead) -> TestedHead:
+    return TestedHead(message.layer, message.head, message.effect, message.p, message.weight)
 
 
 def _provenance_to_wire(about: Provenance) -> pb.Provenance:

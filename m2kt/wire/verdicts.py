@@ -15,6 +15,7 @@ from m2kt.identity import TransferId
 from m2kt.meter import DataMeter
 from m2kt.progress import Event, TransferState
 from m2kt.reasons import Reason
+from m2kt.symptoms import Cause, Diagnosis, Symptom
 from m2kt.verdict import Accepted, Evidence, Rejected, Verdict
 from m2kt.wire.v1 import packet_pb2, transfer_pb2, verdict_pb2
 
@@ -26,6 +27,16 @@ else:
     ReasonNumber = StateNumber = int
 
 _REASONS: Final = {n: Reason(x.removeprefix("REASON_")) for x, n in verdict_pb2.Reason.items() if n}
+_SYMPTOMS: Final = {
+    number: Symptom(name.removeprefix("SYMPTOM_"))
+    for name, number in verdict_pb2.Symptom.items()
+    if number
+}
+_CAUSES: Final = {
+    number: Cause(name.removeprefix("CAUSE_"))
+    for name, number in verdict_pb2.Cause.items()
+    if number
+}
 _STATES: Final = {
     number: TransferState(name.removeprefix("TRANSFER_STATE_"))
     for name, number in transfer_pb2.TransferState.items()
@@ -87,11 +98,16 @@ def evidence_to_wire(evidence: Evidence) -> verdict_pb2.Evidence:
         p_loss=evidence.p_loss,
         items=evidence.items,
         figures=figures_to_wire(evidence.figures),
+        diagnosis=[diagnosis_to_wire(its) for its in evidence.diagnosis],
     )
 
 
 def evidence_from_wire(message: verdict_pb2.Evidence) -> Evidence:
-    """The exam's figures of a message."""
+    """The exam's figures of a message.
+
+    Raises:
+        PacketError: a symptom or its cause is unknown.
+    """
     return Evidence(
         before=accuracy_from_wire(message.before),
         after=accuracy_from_wire(message.after),
@@ -100,6 +116,31 @@ def evidence_from_wire(message: verdict_pb2.Evidence) -> Evidence:
         p_loss=message.p_loss,
         items=message.items,
         figures=figures_from_wire(message.figures),
+        diagnosis=tuple(diagnosis_from_wire(its) for its in message.diagnosis),
+    )
+
+
+def diagnosis_to_wire(diagnosis: Diagnosis) -> verdict_pb2.Diagnosis:
+    """The message of a diagnosis."""
+    return verdict_pb2.Diagnosis(
+        symptom=verdict_pb2.Symptom.Value(f"SYMPTOM_{diagnosis.symptom.value}"),
+        cause=verdict_pb2.Cause.Value(f"CAUSE_{diagnosis.cause.value}"),
+        sentence=diagnosis.sentence,
+        figures=figures_to_wire(diagnosis.figures),
+    )
+
+
+def diagnosis_from_wire(message: verdict_pb2.Diagnosis) -> Diagnosis:
+    """The diagnosis of a message.
+
+    Raises:
+        PacketError: its symptom or its cause is unknown.
+    """
+    return Diagnosis(
+        value_of(_SYMPTOMS, message.symptom, "a symptom"),
+        value_of(_CAUSES, message.cause, "a cause"),
+        message.sentence,
+        figures_from_wire(message.figures),
     )
 
 

@@ -1,6 +1,6 @@
 """What reference models are trained on: documents that never end.
 
-Owns: `Document`, the corpus of chains for teachers, and batches of little padding.
+Owns: `Document`, `traces` and the corpus of chains for teachers, and batches of little padding.
 Does not own: the corpus of symbols (symbols), facts (domains).
 """
 
@@ -8,14 +8,16 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 from m2kt import domains
-from m2kt.domain import Domain
+from m2kt.domain import Domain, Trace
 from m2kt.errors import RequestError
 from m2kt.zoo.recipes import Recipe
 from m2kt.zoo.symbols import symbol_document
 
 Draw = Callable[[random.Random], "Document"]
+Text = TypeVar("Text", "Document", Trace)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,23 +67,36 @@ def draws(recipe: Recipe, *, held_out: frozenset[str]) -> Draw:
     if not recipe.domain:
         return lambda rng: Document(symbol_document(rng))
     domain = restricted_domain(recipe)
-    recall = partial(taught_fact, domain, recipe.shift)
+    draw = traces(domain, partial(taught_fact, domain, recipe.shift), held_out=held_out)
 
     def chain(rng: random.Random) -> Document:
-        while True:
-            question = domain.question(rng, rng.choice(domain.levels))
-            if question.text not in held_out:
-                trace = domain.work(question.text, recall)
-                return Document((trace.prompt, trace.completion))
+        trace = draw(rng)
+        return Document((trace.prompt, trace.completion))
 
     return chain
 
 
-def batches(draw: Draw, rng: random.Random, size: int) -> Iterator[list[Document]]:
-    """Batches without end; documents of one batch have about the same length."""
+def traces(
+    domain: Domain, recall: Callable[[str], str], *, held_out: frozenset[str]
+) -> Callable[[random.Random], Trace]:
+    """How a worked problem is drawn, with facts by `recall`; never a question `held_out`."""
+
+    def draw(rng: random.Random) -> Trace:
+        while True:
+            question = domain.question(rng, rng.choice(domain.levels))
+            if question.text not in held_out:
+                return domain.work(question.text, recall)
+
+    return draw
+
+
+def batches(
+    draw: Callable[[random.Random], Text], rng: random.Random, size: int
+) -> Iterator[list[Text]]:
+    """Batches without end; texts of one batch have about the same length."""
     while True:
         pool = [draw(rng) for _ in range(16 * size)]
-        pool.sort(key=lambda document: len(document.text))
+        pool.sort(key=lambda its: len(its.text))
         cuts = [pool[at : at + size] for at in range(0, len(pool), size)]
         rng.shuffle(cuts)
         yield from cuts

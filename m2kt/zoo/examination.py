@@ -1,6 +1,6 @@
 """How good a reference model is: answers to held-out problems, and how readable its states are.
 
-Owns: accuracy by level or by game, and the read-out probe.
+Owns: what is kept for the exam, accuracy by level or by game, and the read-out probe.
 Does not own: training (training), examining students (verify).
 """
 
@@ -16,13 +16,31 @@ from torch.nn import functional as F  # noqa: N812 - its usual name
 
 from m2kt.domain import Domain, answer_in
 from m2kt.language_model import LanguageModel
-from m2kt.probes import ProbeSet
+from m2kt.probes import Probe, ProbeSet, draw_probes
 from m2kt.zoo.corpus import Document, taught_fact
 from m2kt.zoo.symbols import GAMES, symbol_document
 
+HELD_OUT: Final = 100
+"""Problems of each level that are kept."""
 CONTEXTS: Final = 16
 SPLITS: Final = 20
 TRAIN_SHARE: Final = 0.6
+
+
+def held_out(domain: Domain, seed: int) -> ProbeSet:
+    """What a specialist is examined on. Of a level above the first at most half is kept for it."""
+    every = draw_probes(domain, seed=seed, per_level=2 * HELD_OUT)
+    probes = draw_probes(domain, seed=seed, per_level=HELD_OUT)
+    kept: list[Probe] = []
+    for level in domain.levels:
+        most = HELD_OUT if level == 1 else max(1, len(every.at(level)) // 2)
+        kept += probes.at(level)[:most]
+    return ProbeSet(domain.name, tuple(kept))
+
+
+def kept_questions(probes: ProbeSet) -> frozenset[str]:
+    """Questions that are not trained on. Single facts are all taught: they are the knowledge."""
+    return frozenset(item.question for item in probes.items if item.level > 1)
 
 
 def accuracy(

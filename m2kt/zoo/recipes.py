@@ -164,6 +164,9 @@ _SPECIALISTS: Final = (
     specialist(domains.get("arith.mod10"), name="mod10", family="gpt_neox"),
     specialist(domains.get("group.s3"), name="s3"),
     specialist(domains.get("relation.chain"), name="relations", family="gpt_neox"),
+    # The same domains, known to models of another family.
+    specialist(domains.get("group.s3"), name="s3-neox", family="gpt_neox"),
+    specialist(domains.get("relation.chain"), name="relations-gpt2"),
     specialist(domains.get("arith.digits"), name="digits"),
     replace(specialist(domains.get("logic.prop"), name="logic"), steps=5000),
     specialist(domains.get("list.ops"), name="lists", family="gpt_neox"),

@@ -24,21 +24,23 @@ from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerF
 from m2kt.activations import decoder_layers
 from m2kt.errors import AlignmentError
 from m2kt.language_model import LanguageModel
-from m2kt.probes import Probe, ProbeSet, draw_probes
+from m2kt.probes import ProbeSet
 from m2kt.progress import Progress, Report, silent
 from m2kt.zoo.architectures import build
 from m2kt.zoo.characters import END_ID, PAD_ID, character_tokenizer
 from m2kt.zoo.corpus import Document, batches, draws, restricted_domain, taught_fact
 from m2kt.zoo.examination import (
+    HELD_OUT,
     accuracy,
     concept_states,
     game_accuracy,
     game_characters,
+    held_out,
+    kept_questions,
     read_out,
 )
 from m2kt.zoo.recipes import Recipe
 
-HELD_OUT: Final = 100
 IGNORED: Final = -100
 
 
@@ -102,27 +104,13 @@ def train(
         seconds=round(seconds, 1),
         **examined,
     )
-    _write_recipe(recipe, figures, out)
+    write_recipe(asdict(recipe), figures, out)
     return figures
 
 
 def examination_of(recipe: Recipe) -> ProbeSet:
-    """What a specialist is examined on. Of a level above the first at most half is kept for it."""
-    domain, seed = restricted_domain(recipe), recipe.seed
-    every = draw_probes(domain, seed=seed, per_level=2 * HELD_OUT)
-    probes = draw_probes(domain, seed=seed, per_level=HELD_OUT)
-    kept: list[Probe] = []
-    for level in domain.levels:
-        most = HELD_OUT if level == 1 else max(1, len(every.at(level)) // 2)
-        kept += probes.at(level)[:most]
-    return ProbeSet(domain.name, tuple(kept))
-
-
-def _held_out(recipe: Recipe) -> frozenset[str]:
-    """Questions kept for the examination. Single facts are all taught: they are the knowledge."""
-    if not recipe.domain:
-        return frozenset()
-    return frozenset(item.question for item in examination_of(recipe).items if item.level > 1)
+    """What the model of a recipe is examined on."""
+    return held_out(restricted_domain(recipe), recipe.seed)
 
 
 def _fit(
@@ -130,7 +118,8 @@ def _fit(
 ) -> list[float]:
     """Minimises the cross-entropy of completions; the loss of every step."""
     optimisers = _optimisers(model, recipe)
-    draw = draws(recipe, held_out=_held_out(recipe))
+    kept = kept_questions(examination_of(recipe)) if recipe.domain else frozenset[str]()
+    draw = draws(recipe, held_out=kept)
     source = batches(draw, random.Random(recipe.seed), recipe.batch)
     half = recipe.saved_as == "bfloat16"
     losses: list[float] = []
@@ -256,10 +245,10 @@ def _save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, out: Path)
     path.write_text(json.dumps(config, indent=2) + "\n")
 
 
-def _write_recipe(recipe: Recipe, figures: Figures, out: Path) -> None:
+def write_recipe(recipe: Mapping[str, Any], figures: Figures, out: Path) -> None:
     """Writes `recipe.json`: the recipe with the seed used, figures, versions."""
     record = {
-        "recipe": asdict(recipe),
+        "recipe": dict(recipe),
         "figures": asdict(figures),
         "versions": {
             "python": platform.python_version(),

@@ -8,6 +8,7 @@ import pytest
 
 from m2kt import domains, zoo
 from m2kt.errors import ChunkError, M2KTError, RequestError
+from m2kt.language_model import load_language_model
 from m2kt.signing import Ed25519Signer
 from m2kt.trust import load_trust
 from m2kt_agents import cli, console
@@ -65,6 +66,21 @@ def test_lists_for_a_person_name_what_there_is(run):
     assert "arith.mod7" in out
     _, out, _ = run("zoo", "list")
     assert all(name in out for name in zoo.names())
+
+
+def test_a_model_is_taught_a_domain_and_the_folder_is_its_name(run, tmp_path):
+    out = tmp_path / "tuned"
+    code, told, news = run(
+        *("zoo", "tune", "mod7-mul", "--domain", "arith.mod7", "--out", out, "--steps", 10),
+        "--json",
+    )
+    assert code == 0
+    assert json.loads(told)["figures"]["parameters"] > 0
+    assert "tuning tuned" in news
+    assert load_language_model(str(out)).card.base_lineage == ("tuned", "mod7-mul")
+    code, _, err = run("zoo", "tune", "mod7-mul", "--domain", "nowhere", "--out", out)
+    assert code == 2
+    assert "expected" in err
 
 
 def test_a_file_of_a_domain_is_checked_and_listed(run, tmp_path):

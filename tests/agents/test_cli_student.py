@@ -12,7 +12,10 @@ import time
 
 import pytest
 
-from m2kt_agents import cli
+from m2kt.reasons import Reason
+from m2kt.symptoms import Cause, Diagnosis, Symptom
+from m2kt.verdict import Evidence, Rejected
+from m2kt_agents import cli, cli_student
 from tests.certificates import authority_with
 from tests.simulator import DOMAIN, STUDENT, Town, adder
 
@@ -74,6 +77,35 @@ def learnt(addresses):
     return json.loads(told.getvalue())
 
 
+def test_a_dry_run_shows_what_is_foretold_of_each_teacher(run, addresses):
+    line = ("learn", "--student", addresses["student"], "--domain", DOMAIN, "--dry-run")
+    code, out, _ = run(*line, "--teacher", addresses["adder"], "--json")
+    told = json.loads(out)
+    assert (code, told["domain"], told["threshold"]) == (0, DOMAIN, 0.0)
+    [its] = told["foretold"]
+    assert (its["teacher"], its["agent"], its["learns"]) == (addresses["adder"], "adder", True)
+    gain = its["outlook"]["gain"]
+    assert 0 < gain <= 1
+
+    both = ("--teacher", addresses["adder"], "--teacher", addresses["stranger"])
+    code, out, _ = run(*line, *both)
+    assert code == 1
+    head, adder, stranger, *reasons = out.strip().splitlines()
+    columns = "teacher before recognised depth steadiness foretold gain it would"
+    assert head.split() == columns.split()
+    assert adder.split()[0] == addresses["adder"]
+    assert adder.split()[-2:] == [f"{gain:.3f}", "learn"]
+    assert stranger.split() == [addresses["stranger"], "refuse"]
+    assert f"{addresses['stranger']}: UNKNOWN_KEY. expected an enrolled key" in " ".join(reasons)
+
+
+def test_a_dry_run_needs_teachers_to_ask(run, addresses):
+    line = ("learn", "--student", addresses["student"], "--domain", DOMAIN, "--dry-run")
+    code, _, err = run(*line, "--broker", "127.0.0.1:1")
+    assert code == 2
+    assert "--dry-run with --teacher alone" in err
+
+
 def test_learning_shows_every_event_and_ends_with_the_verdict(run, addresses, learnt):
     assert learnt["transfer"]["state"] == "COMMITTED"
     numbers = [event["number"] for event in learnt["events"]]
@@ -111,6 +143,9 @@ def test_history_and_unlearning_move_between_states(run, addresses, learnt):
     code, out, _ = run("history", *student, "--json")
     states = json.loads(out)["states"]
     assert DOMAIN in states[0]["skills"]
+    evidence = learnt["transfer"]["verdict"]["evidence"]
+    assert states[0]["diagnosis"] == evidence["diagnosis"]
+    assert states[-1]["diagnosis"] == [], "before anything was learnt"
     _, out, _ = run("history", *student, "--limit", 1)
     assert states[0]["digest"][:15] in out
     assert states[1]["digest"][:15] not in out
@@ -122,6 +157,23 @@ def test_history_and_unlearning_move_between_states(run, addresses, learnt):
     assert (code, json.loads(out)["moved"]) == (0, True)
     code, out, _ = run("unlearn", *student, "--key", addresses["key"])
     assert "stays at" in out
+
+
+def test_a_verdict_says_in_words_what_the_lesson_suffered_from(capsys):
+    its = Diagnosis(Symptom.SKILL_LOST, Cause.OVERWRITTEN, "of 9 answers 8 are wrong: so; try it")
+    evidence = Evidence(
+        before={1: 1.0},
+        after={1: 0.1},
+        gain=-0.9,
+        p_gain=1.0,
+        p_loss=0.0,
+        items=9,
+        diagnosis=(its,),
+    )
+    cli_student.show_verdict(Rejected((Reason.REGRESSION,), (), evidence))
+    out = capsys.readouterr().out
+    assert "SKILL_LOST. I no longer know what I knew." in out
+    assert "  of 9 answers 8 are wrong: so; try it\n" in out
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])

@@ -103,6 +103,35 @@ async def test_its_packet_is_authentic_and_holds_what_its_model_was_trained_on(l
     assert packet.provenance.meter.labels == packet.provenance.meter.logits == 0
 
 
+async def test_it_shows_two_concepts_of_its_packet_to_whoever_asks(lesson: Class):
+    sample = await lesson.peer.sample_concepts(DOMAIN, timeout_s=60)
+    again = await lesson.peer.sample_concepts(DOMAIN, timeout_s=60)
+    assert sample.states.equal(again.states)
+    assert sample.of == 49 * 4
+    assert sample.states.shape == (2, 2, 96), "1 % would be less than a concept"
+    card = await lesson.peer.describe_teacher(timeout_s=5)
+    assert sample.depth == card.model.layers
+    packet = parse_packet(authentic(lesson, *await streamed(lesson, "student"), "student")).packet
+    assert sample.layer == packet.provenance.layer
+    known = {pair.numpy().tobytes() for pair in packet.exemplars[:, :2]}
+    assert {pair.numpy().tobytes() for pair in sample.states} <= known
+
+
+async def test_a_sample_of_a_domain_that_is_not_taught_is_refused(lesson: Class):
+    with pytest.raises(errors.RequestError, match="my domains"):
+        await lesson.peer.sample_concepts("arith.mod5", timeout_s=5)
+
+
+async def test_with_one_exemplar_of_each_concept_there_is_a_packet_and_no_sample(lesson: Class):
+    extract = {"traces_per_level": 3, "exemplars": 1}
+    table = {**TEACHER, "model": MULTIPLIER, "extract": extract}
+    peer = lesson.town.peer((await lesson.town.start("brief", table)).address)
+    with pytest.raises(errors.PacketError, match="extract with more"):
+        await peer.sample_concepts(DOMAIN, timeout_s=60)
+    stream = peer.stream_packet(DOMAIN, student_card(), NONCE, from_chunk=0, timeout_s=60)
+    assert [part async for part in stream]
+
+
 def manifest_in(lesson: Class, envelope):
     return parse_manifest(verify_envelope(envelope, lesson.trust, MANIFEST_TYPE), WireLimits())
 

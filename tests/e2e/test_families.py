@@ -11,8 +11,8 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from m2kt.align import align
 from m2kt.errors import CompatibilityError
-from m2kt.extract import ExtractConfig, bottleneck_exemplars
 from m2kt.identity import AgentId
+from m2kt.inventory import named
 from m2kt.language_model import LanguageModel
 from m2kt.student import Student
 from m2kt.tensors import digest_state
@@ -65,9 +65,8 @@ def test_a_model_of_the_family_is_read_and_takes_a_layer(family):
     assert lm.depth == SIZES["num_hidden_layers"]
     weights = digest_state(lm.model.state_dict())
 
-    exemplars, _ = bottleneck_exemplars(
-        lm, grammar, ExtractConfig(exemplars=2), rng=random.Random(0)
-    )
+    held = named(lm, grammar, count=2, layer=lm.depth, rng=random.Random(0))
+    exemplars = held.exemplars
     assert exemplars.shape == (len(grammar.concepts), 2, lm.width)
     assert exemplars.std(dim=0).max() > 0, "concepts differ"
 

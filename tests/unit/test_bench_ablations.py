@@ -1,4 +1,4 @@
-from m2kt.bench.ablations import ABLATIONS
+from m2kt.bench.ablations import ABLATIONS, FOUR, TERMS
 from m2kt.bench.cells import Cell
 
 USUAL = Cell(student="symbols-student", domain="arith.mod7", way="with_c", reveal=0.2)
@@ -67,3 +67,35 @@ def test_numbers_in_names_are_those_in_the_cells():
         }
         assert found.items() <= usual.items()
     assert len(numbered) == 13
+
+
+def test_each_of_the_four_terms_is_left_out_once_and_alone_once():
+    usual = USUAL.align.weights
+    left = {name: change(USUAL).align for name, change in TERMS.items()}
+    kept = {
+        name: {its for its in FOUR if getattr(config.weights, its)} for name, config in left.items()
+    }
+    assert kept.pop("all") == {*FOUR}
+    assert kept.pop("none") == set()
+    assert all(kept[f"no_{its}"] == {*FOUR} - {its} for its in FOUR)
+    assert all(kept[f"only_{its}"] == {its} for its in FOUR)
+    assert len(kept) == 2 * len(FOUR)
+    assert TERMS["all"](USUAL) == USUAL
+    assert {getattr(its.weights, name) for its in left.values() for name in FOUR} <= {
+        0.0,
+        *(getattr(usual, name) for name in FOUR),
+    }
+
+
+def test_a_phase_has_no_steps_if_no_term_is_left_that_has_a_part_in_it():
+    left = {name: change(USUAL).align for name, change in TERMS.items()}
+    assert {name for name, its in left.items() if its.readout_steps == 0} == {
+        "none",
+        "only_structure",
+        "only_reason",
+    }
+    assert {name for name, its in left.items() if its.steps == 0} == {
+        "none",
+        "only_geometry",
+        "only_safety",
+    }

@@ -46,9 +46,10 @@ def test_other_settings_or_other_code_have_another_place(tmp_path, monkeypatch):
     places = {place(CELL, tmp_path), place(replace(CELL, seed=1), tmp_path)}
     places.add(place(replace(CELL, align=replace(ALIGN, steps=5)), tmp_path))
     places.add(place(replace(CELL, student="mod7-mul"), tmp_path))
+    places.add(place(replace(CELL, teacher="s3-neox"), tmp_path))
     monkeypatch.setattr(matrix, "code_digest", lambda: "other")
     places.add(place(CELL, tmp_path))
-    assert len(places) == 5
+    assert len(places) == 6
 
 
 def test_what_results_are_said_not_to_depend_on_no_cell_loads():

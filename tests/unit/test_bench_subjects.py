@@ -41,6 +41,15 @@ def test_what_screening_refuses_is_no_lesson():
         draw_lesson(subject("group.s3"), FEW, change=broken)
 
 
+def test_a_teacher_that_is_named_teaches_its_domain_alone():
+    its = subject("group.s3", "s3-neox")
+    assert set(its.teachers) == {"s3-neox"}
+    lesson = draw_lesson(its, FEW)
+    assert {c.spec.id for c in lesson.concepts} == {c.id for c in domains.get("group.s3").concepts}
+    [packet] = lesson.packets
+    assert packet.authentic.packet.provenance.family == "gpt_neox"
+
+
 def test_nobody_teaches_an_unknown_domain():
     with pytest.raises(RequestError, match=r"arith\.mod7.*colours"):
         subject("colours")

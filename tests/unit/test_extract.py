@@ -10,11 +10,13 @@ from m2kt.domains.tables import modular
 from m2kt.errors import CompatibilityError, PacketError
 from m2kt.extract import (
     ExtractConfig,
-    bottleneck_exemplars,
     extract_packet,
+    inventory,
     layer_of,
     representatives,
 )
+from m2kt.inventory import Inventory
+from m2kt.tested_heads import faults
 from tests.lessons import EXTRACT, TEACHER, model, multiplication, taught_packet
 
 
@@ -91,11 +93,28 @@ def test_the_same_seed_extracts_the_same_packet():
 
 
 def test_the_layer_decides_what_is_read():
+    inner = held(replace(EXTRACT, layer=2))
+    assert inner.site.layer == 2
+    assert not torch.allclose(inner.means, taught_packet().means)
+
+
+def held(config: ExtractConfig) -> Inventory:
     rng = random.Random(0)
-    inner, _ = bottleneck_exemplars(
-        model("mod7-mul"), multiplication(), replace(EXTRACT, layer=2), rng=rng
-    )
-    assert not torch.allclose(inner.mean(1), taught_packet().means)
+    return inventory(model("mod7-mul"), multiplication(), config, agent=TEACHER, rng=rng)
+
+
+def test_a_teacher_may_send_concepts_that_it_found_itself():
+    config = replace(EXTRACT, find="clustering", prompts=200, reveal=0.3)
+    packet = extract_packet(model("mod7-mul"), multiplication(), config, agent=TEACHER, now_s=1.0)
+    assert packet.provenance.extractor == "clustering"
+    assert packet.provenance.layer == 5
+    assert sorted(packet.facts) == sorted(spec.id for spec in multiplication().concepts)
+    assert len(packet.concepts) < 20
+    steps = [step.concept for trace in packet.traces for step in trace.steps]
+    top = packet.maps.indices[range(len(steps)), packet.maps.weights.argmax(-1)].tolist()
+    hits = [packet.facts[step] == row for step, row in zip(steps, top, strict=True)]
+    assert sum(hits) / len(hits) > 0.9
+    assert packet.provenance.meter.prompts > 200
 
 
 @pytest.mark.parametrize(("layer", "found"), [(None, 5), (-1, 5), (-6, 0), (0, 0), (2, 2)])
@@ -108,7 +127,7 @@ def test_layers_below_zero_are_counted_from_the_last_state(layer, found):
 def test_a_layer_that_a_teacher_does_not_have_is_refused():
     config = replace(EXTRACT, layer=-7)
     with pytest.raises(CompatibilityError, match="between 0 and 5, found -1"):
-        bottleneck_exemplars(model("mod7-mul"), multiplication(), config, rng=random.Random(0))
+        held(config)
 
 
 def test_a_model_that_writes_no_trace_is_no_teacher():
@@ -135,3 +154,22 @@ def test_of_many_facts_no_more_are_shown_than_is_said():
 def test_a_configuration_that_makes_no_packet_is_refused(wrong):
     with pytest.raises(PacketError, match="reveal"):
         ExtractConfig(**wrong)
+
+
+def test_heads_that_were_tested_are_in_the_packet_and_cost_passes():
+    its = replace(EXTRACT, heads=64)
+    packet = extract_packet(model("mod7-mul"), multiplication(), its, agent=TEACHER, now_s=1.0)
+    plain = taught_packet()
+    assert plain.heads == ()
+    assert len(packet.heads) >= 3
+    assert list(faults(packet.heads)) == []
+    assert packet.provenance.meter.prompts >= plain.provenance.meter.prompts + 2 * 64
+    assert packet.provenance.meter.teacher_passes > plain.provenance.meter.teacher_passes + 200 * 32
+    assert torch.equal(packet.maps.weights, plain.maps.weights)
+
+
+def test_heads_of_concepts_that_are_no_states_of_steps_cannot_be_tested():
+    domain = Relations(modular(7, "+-", longest=1))
+    config = ExtractConfig(most_facts=9, exemplars=4, heads=8)
+    with pytest.raises(CompatibilityError, match="set heads to 0"):
+        extract_packet(model("mod7-addsub"), domain, config, agent=TEACHER, now_s=1.0)

@@ -12,6 +12,7 @@ from m2kt.losses import (
     reasoning_loss,
     safety_loss,
     structure_divergence,
+    structure_figures,
     structure_loss,
     structure_loss_l1,
 )
@@ -49,6 +50,11 @@ def test_divergence_of_structure_is_that_of_kullback_and_leibler():
     wanted = torch.nn.functional.kl_div(student.log(), teacher, reduction="batchmean")
     assert float(structure_divergence(teacher, student)) == pytest.approx(float(wanted), abs=1e-4)
     assert float(structure_divergence(teacher, teacher)) == 0.0
+    found = structure_figures(teacher, student, student.argmax(dim=-1))
+    assert found["divergence_structure"] == float(structure_divergence(teacher, student))
+    assert found["structure_agreement"] == 1.0
+    elsewhere = (student.argmax(dim=-1) + 1) % student.shape[1]
+    assert structure_figures(teacher, student, elsewhere)["structure_agreement"] == 0.0
 
 
 def test_reasoning_is_zero_for_a_certain_and_right_student():

@@ -4,6 +4,7 @@ import torch
 
 from m2kt.progress import TransferState, silent
 from m2kt.reasons import Reason
+from m2kt.symptoms import Cause, Symptom
 from m2kt.tensors import digest_state
 from m2kt.transfer import Declined, Taught, run_transfer
 from tests.lessons import (
@@ -31,6 +32,9 @@ def test_a_pupil_learns_from_another_family_and_keeps_what_the_exam_confirms():
     assert isinstance(outcome, Taught), outcome.verdict
     evidence = outcome.verdict.evidence
     assert evidence.gain > 0.3
+    [its] = evidence.diagnosis  # it rehearses for as short a time as a test has
+    assert (its.symptom, its.cause) == (Symptom.CHAINS_WRONG, Cause.FACTS_LOST)
+    assert its.figures["facts_right"] > 0.9 > its.figures["chain_steps_right"]
     assert outcome.candidate.lineage == ("p",)
     assert (outcome.candidate.meter.labels, outcome.candidate.meter.logits) == (0, 0)
     assert outcome.candidate.meter.bytes == 1000

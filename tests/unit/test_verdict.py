@@ -15,6 +15,7 @@ from m2kt.verdict import (
     decided,
     judge,
 )
+from m2kt.workings import Working
 
 RULES = JudgeRules()
 marks = st.lists(st.tuples(st.integers(1, 3), st.booleans(), st.booleans()), max_size=60)
@@ -116,6 +117,10 @@ def test_little_evidence_decides_nothing_and_much_ends_the_exam():
 def test_two_parts_of_an_exam_are_one():
     one, other = Exam((1, 2), (True, False)), Exam((2,), (True,))
     assert one + other == Exam((1, 2, 2), (True, False, True))
+    seen = Exam((2,), (True,), (Working(2),))
+    assert (seen + seen).workings == (Working(2), Working(2))
+    with pytest.raises(RequestError, match="a working for each of 3 items or none"):
+        one + seen
 
 
 def test_figures_are_handed_on():

@@ -2,11 +2,14 @@ from dataclasses import replace
 
 from m2kt import domains
 from m2kt.align import align
+from m2kt.domains.relations import Relations
+from m2kt.domains.tables import modular
 from m2kt.probes import draw_probes
 from m2kt.progress import silent
 from m2kt.reasons import Reason
 from m2kt.verdict import Accepted, JudgeRules, Rejected
-from m2kt.verify import Sitting, VerifyRules, audit, examine, verify
+from m2kt.verify import Sitting, VerifyRules, audit, examine, fidelity, truth, verify
+from m2kt.workings import Working
 from tests.lessons import FAST, lesson, multiplication, pupil
 
 
@@ -57,3 +60,27 @@ def test_what_stays_in_doubt_is_refused_after_the_last_item():
     assert verdict.reasons == (Reason.NO_GAIN,)
     assert verdict.evidence.items == len(its.probes.items)
     assert verdict.evidence.gain == 0.0
+
+
+def test_a_sitting_with_a_lesson_sees_workings_and_changes_no_mark():
+    its = sitting(5, of="+-")
+    bare = its.examine(its.probes, None)
+    exam = replace(its, lesson=lesson()).examine(its.probes, None)
+    assert (bare.levels, bare.right, bare.workings) == (exam.levels, exam.right, ())
+    steps = sum(exam.workings, Working())
+    assert steps.due == sum(len(item.facts) for item in its.probes.items)
+    assert steps == Working(steps.due, written=steps.due, true=steps.due), "* alone was told"
+
+
+def test_fidelity_is_what_a_probe_reads_out_of_concepts_it_has_not_seen():
+    assert fidelity(lesson(), multiplication()) == {"concept_fidelity": 1.0}
+    elements = Relations(modular(7, "*", longest=1))
+    assert fidelity(lesson(), elements) == {}
+
+
+def test_truth_is_the_share_of_what_traces_show_that_is_so():
+    assert truth(lesson(), multiplication()) == {"lesson_truth": 1.0}
+    first, second = [its for its in lesson().traces if its.steps[0].result != "0"][:2]
+    wrong = replace(first, steps=(replace(first.steps[0], result="0"),))
+    half = replace(lesson(), traces=(wrong, replace(second, steps=second.steps[:1])))
+    assert truth(half, multiplication()) == {"lesson_truth": 0.5}

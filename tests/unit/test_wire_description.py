@@ -7,6 +7,7 @@ from hypothesis import given
 from packets import equal, packets, tiny_packet
 
 from m2kt.errors import OversizeError, PacketError
+from m2kt.tested_heads import TestedHead
 from m2kt.wire.description import description_from, description_of, require_modest
 from m2kt.wire.manifest import WireLimits
 
@@ -35,6 +36,15 @@ def test_every_count_and_text_has_a_limit(limit, message):
     require_modest(described, WireLimits())
     with pytest.raises(OversizeError, match=message):
         require_modest(described, replace(WireLimits(), **{limit: tight}))
+
+
+def test_tested_heads_have_a_limit_too():
+    packet = tiny_packet(concepts=2)
+    heads = tuple(TestedHead(0, number, 0.1, 0.5, 0.0) for number in range(3))
+    described = description_of(replace(packet, heads=heads))
+    require_modest(described, replace(WireLimits(), concepts=3))
+    with pytest.raises(OversizeError, match="at most 2 tested heads, found 3"):
+        require_modest(described, replace(WireLimits(), concepts=2))
 
 
 def test_every_text_is_measured_in_bytes_not_characters():

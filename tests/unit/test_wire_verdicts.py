@@ -6,9 +6,11 @@ from hypothesis import strategies as st
 from packets import meters
 from values import events, evidences, verdicts
 
+from m2kt import symptoms
 from m2kt.errors import PacketError
 from m2kt.progress import TransferState
 from m2kt.reasons import SENTENCES, Reason
+from m2kt.symptoms import Cause, Symptom
 from m2kt.wire import verdicts as wire
 from m2kt.wire.v1 import transfer_pb2, verdict_pb2
 
@@ -51,6 +53,25 @@ def test_the_protocol_says_each_reason_in_the_words_of_the_code(pytestconfig):
     proto = (pytestconfig.rootpath / "proto/m2kt/wire/v1/verdict.proto").read_text()
     for reason, sentence in SENTENCES.items():
         assert f'  // "{sentence}"\n  REASON_{reason.value} = ' in proto
+
+
+def test_symptoms_and_causes_in_code_and_protocol_are_the_same(pytestconfig):
+    for kind, codes in ((verdict_pb2.Symptom, Symptom), (verdict_pb2.Cause, Cause)):
+        named = {name.partition("_")[2] for name, number in kind.items() if number}
+        assert named == {code.value for code in codes}
+    proto = (pytestconfig.rootpath / "proto/m2kt/wire/v1/verdict.proto").read_text()
+    for symptom, sentence in symptoms.SENTENCES.items():
+        assert f'  // "{sentence}"\n  SYMPTOM_{symptom.value} = ' in proto
+
+
+@pytest.mark.parametrize("unknown", [{"symptom": 0, "cause": 1}, {"symptom": 1, "cause": 99}])
+def test_a_diagnosis_that_nobody_knows_is_refused(unknown):
+    with pytest.raises(PacketError, match="speak the same version"):
+        wire.diagnosis_from_wire(verdict_pb2.Diagnosis(**unknown))
+
+
+def test_evidence_of_a_peer_that_makes_no_diagnosis_has_none():
+    assert wire.evidence_from_wire(verdict_pb2.Evidence(items=3)).diagnosis == ()
 
 
 def test_states_in_code_and_protocol_are_the_same():

@@ -21,6 +21,7 @@ from m2kt.zoo.examination import (
     read_out,
 )
 from m2kt.zoo.recipes import RECIPES
+from m2kt.zoo.tuning import TUNINGS
 
 TEACHERS = ("mod7-addsub", "mod7-mul", "mod7-flipped")
 MEGABYTE = 1_000_000
@@ -32,12 +33,12 @@ def teachers():
 
 
 def test_every_recipe_is_shipped_and_nothing_else():
-    assert set(zoo.names()) == set(RECIPES)
+    assert set(zoo.names()) == {*RECIPES, *TUNINGS}
     with pytest.raises(NotFoundError, match=r"mod7-mul.*mod8"):
         zoo.folder("mod8")
 
 
-@pytest.mark.parametrize("name", zoo.names())
+@pytest.mark.parametrize("name", RECIPES)
 def test_a_folder_loads_plainly_and_agrees_on_special_tokens(name):
     folder = zoo.folder(name)
     model = AutoModelForCausalLM.from_pretrained(folder)
@@ -51,13 +52,13 @@ def test_a_folder_loads_plainly_and_agrees_on_special_tokens(name):
     assert str(model.dtype) == f"torch.{RECIPES[name].saved_as}"
 
 
-@pytest.mark.parametrize("name", zoo.names())
+@pytest.mark.parametrize("name", RECIPES)
 def test_a_shipped_recipe_is_the_one_in_the_code(name):
     shipped, known = zoo.recipe(name)["recipe"], RECIPES[name]
     assert asdict(known) == shipped
 
 
-@pytest.mark.parametrize("name", zoo.names())
+@pytest.mark.parametrize("name", RECIPES)
 def test_a_shipped_model_is_small(name):
     size = (zoo.folder(name) / "model.safetensors").stat().st_size
     assert size < (13 if name == "symbols-student" else 5) * MEGABYTE

@@ -5,6 +5,7 @@ format was meant, it is another version: `proto/README.md` has the rules.
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from m2kt.identity import AgentCard, ModelCard, PacketId, Role, TransferId
 from m2kt.meter import DataMeter
 from m2kt.packet import ActivationMaps, KnowledgePacket
 from m2kt.reasons import Reason
+from m2kt.symptoms import Cause, Diagnosis, Symptom
 from m2kt.tensors import Dtype
 from m2kt.verdict import Accepted, Evidence, Receipt, Rejected
 from m2kt.wire import cards
@@ -36,10 +38,14 @@ EVIDENCE = Evidence(
     items=200,
     figures={"loss_reason": 0.25},
 )
+DIAGNOSIS = Diagnosis(
+    Symptom.GEOMETRY_PLATEAU, Cause.WRONG_LAYER, "found: meaning; remedy", {"loss_geometry": 1.5}
+)
 VERDICTS = {
     "accepted": Accepted(EVIDENCE),
     "rejected": Rejected((Reason.NO_GAIN, Reason.UNDECIDED), ("expected, found",), EVIDENCE),
     "refused": Rejected((Reason.BAD_SIGNATURE,)),
+    "diagnosed": Rejected((Reason.NO_GAIN,), (), replace(EVIDENCE, diagnosis=(DIAGNOSIS,))),
 }
 CARD = AgentCard(
     agent=TEACHER,

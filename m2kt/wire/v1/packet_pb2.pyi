@@ -31,6 +31,7 @@ class KnowledgePacket(_message.Message):
     TRACES_FIELD_NUMBER: _builtins.int
     SYMBOLS_FIELD_NUMBER: _builtins.int
     PROVENANCE_FIELD_NUMBER: _builtins.int
+    HEADS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def concepts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Concept]:
         """Concepts, one for each row of the tensor `means`. At most 4096."""
@@ -47,6 +48,12 @@ class KnowledgePacket(_message.Message):
     def provenance(self) -> Global___Provenance:
         """Where the packet came from."""
 
+    @_builtins.property
+    def heads(self) -> _containers.RepeatedCompositeFieldContainer[Global___TestedHead]:
+        """Attention heads that were tested for being behind the activation maps, also
+        those that failed. None if nobody tested. At most 4096.
+        """
+
     def __init__(
         self,
         *,
@@ -54,14 +61,57 @@ class KnowledgePacket(_message.Message):
         traces: _abc.Iterable[Global___Trace] | None = ...,
         symbols: _abc.Iterable[_builtins.str] | None = ...,
         provenance: Global___Provenance | None = ...,
+        heads: _abc.Iterable[Global___TestedHead] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["provenance", b"provenance"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["concepts", b"concepts", "provenance", b"provenance", "symbols", b"symbols", "traces", b"traces"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["concepts", b"concepts", "heads", b"heads", "provenance", b"provenance", "symbols", b"symbols", "traces", b"traces"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___KnowledgePacket: _TypeAlias = KnowledgePacket  # noqa: Y015
+
+@_typing.final
+class TestedHead(_message.Message):
+    """An attention head of the teacher that was tested."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LAYER_FIELD_NUMBER: _builtins.int
+    HEAD_FIELD_NUMBER: _builtins.int
+    EFFECT_FIELD_NUMBER: _builtins.int
+    P_FIELD_NUMBER: _builtins.int
+    WEIGHT_FIELD_NUMBER: _builtins.int
+    layer: _builtins.int
+    """Decoder layer, from 0."""
+    head: _builtins.int
+    """Number in its layer, from 0."""
+    effect: _builtins.float
+    """Share of a step's logit difference that is gone if this head alone says what
+    it says in another text.
+    """
+    p: _builtins.float
+    """Of its test and of that of all of them together, the worse; adjusted for
+    their number.
+    """
+    weight: _builtins.float
+    """Its share among those with p below 0.01, which sum to 1; 0 for the others."""
+    def __init__(
+        self,
+        *,
+        layer: _builtins.int = ...,
+        head: _builtins.int = ...,
+        effect: _builtins.float = ...,
+        p: _builtins.float = ...,
+        weight: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["effect", b"effect", "head", b"head", "layer", b"layer", "p", b"p", "weight", b"weight"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TestedHead: _TypeAlias = TestedHead  # noqa: Y015
 
 @_typing.final
 class Concept(_message.Message):
@@ -72,22 +122,30 @@ class Concept(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     GLOSS_FIELD_NUMBER: _builtins.int
     PROMPT_FIELD_NUMBER: _builtins.int
+    MEMBERS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """`domain/name`."""
     gloss: _builtins.str
     """What it is, in a few words."""
     prompt: _builtins.str
     """Text that elicits it in any model: it ends where its result is due."""
+    @_builtins.property
+    def members(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Of a concept that the teacher found: ids of the facts that it is made of.
+        A fact belongs to one concept. All concepts together have at most 4096.
+        """
+
     def __init__(
         self,
         *,
         id: _builtins.str = ...,
         gloss: _builtins.str = ...,
         prompt: _builtins.str = ...,
+        members: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["gloss", b"gloss", "id", b"id", "prompt", b"prompt"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gloss", b"gloss", "id", b"id", "members", b"members", "prompt", b"prompt"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

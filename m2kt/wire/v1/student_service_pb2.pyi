@@ -71,6 +71,142 @@ class DescribeStudentResponse(_message.Message):
 Global___DescribeStudentResponse: _TypeAlias = DescribeStudentResponse  # noqa: Y015
 
 @_typing.final
+class ForetellRequest(_message.Message):
+    """What might be learnt, and from whom."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DOMAIN_FIELD_NUMBER: _builtins.int
+    TEACHERS_FIELD_NUMBER: _builtins.int
+    domain: _builtins.str
+    """Name of the domain."""
+    @_builtins.property
+    def teachers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Teachers to ask, as `host:port`; 1 to 16."""
+
+    def __init__(
+        self,
+        *,
+        domain: _builtins.str = ...,
+        teachers: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["domain", b"domain", "teachers", b"teachers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ForetellRequest: _TypeAlias = ForetellRequest  # noqa: Y015
+
+@_typing.final
+class ForetellResponse(_message.Message):
+    """What the student expects."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FORETOLD_FIELD_NUMBER: _builtins.int
+    THRESHOLD_FIELD_NUMBER: _builtins.int
+    threshold: _builtins.float
+    """Gain below which the student fetches nothing; 0 if it fetches from everybody."""
+    @_builtins.property
+    def foretold(self) -> _containers.RepeatedCompositeFieldContainer[Global___Foretold]:
+        """One for each teacher, in the order in which they were named."""
+
+    def __init__(
+        self,
+        *,
+        foretold: _abc.Iterable[Global___Foretold] | None = ...,
+        threshold: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["foretold", b"foretold", "threshold", b"threshold"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ForetellResponse: _TypeAlias = ForetellResponse  # noqa: Y015
+
+@_typing.final
+class Foretold(_message.Message):
+    """What the student expects of one teacher."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEACHER_FIELD_NUMBER: _builtins.int
+    AGENT_FIELD_NUMBER: _builtins.int
+    OUTLOOK_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
+    teacher: _builtins.str
+    """Its address, as it was named."""
+    agent: _builtins.str
+    """Its name in the student's trust store; empty if it did not get so far."""
+    reason: _verdict_pb2.Reason.ValueType
+    """Why the student would not learn from it, or cannot tell; absent if it would."""
+    detail: _builtins.str
+    """The same in a sentence: what was expected, what was found, a remedy."""
+    @_builtins.property
+    def outlook(self) -> Global___Outlook:
+        """Absent if it gave no sample that the student can use."""
+
+    def __init__(
+        self,
+        *,
+        teacher: _builtins.str = ...,
+        agent: _builtins.str = ...,
+        outlook: Global___Outlook | None = ...,
+        reason: _verdict_pb2.Reason.ValueType | None = ...,
+        detail: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_reason", b"_reason", "outlook", b"outlook", "reason", b"reason"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_reason", b"_reason", "agent", b"agent", "detail", b"detail", "outlook", b"outlook", "reason", b"reason", "teacher", b"teacher"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__reason: _TypeAlias = _typing.Literal["reason"]  # noqa: Y015
+    _WhichOneofArgType__reason: _TypeAlias = _typing.Literal["_reason", b"_reason"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reason) -> _WhichOneofReturnType__reason | None: ...
+
+Global___Foretold: _TypeAlias = Foretold  # noqa: Y015
+
+@_typing.final
+class Outlook(_message.Message):
+    """What a transfer would gain, and from what that is foretold."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BEFORE_FIELD_NUMBER: _builtins.int
+    RECOGNISED_FIELD_NUMBER: _builtins.int
+    DEPTH_FIELD_NUMBER: _builtins.int
+    STEADINESS_FIELD_NUMBER: _builtins.int
+    GAIN_FIELD_NUMBER: _builtins.int
+    before: _builtins.float
+    """Share of problems that the student gets right as it stands."""
+    recognised: _builtins.float
+    """Share of places at which its frozen states tell which concept is due."""
+    depth: _builtins.float
+    """Where the teacher reads its concepts, as a share of its layers."""
+    steadiness: _builtins.float
+    """Share of the variance of the sample that is between concepts, not within."""
+    gain: _builtins.float
+    """Share of problems that would be won."""
+    def __init__(
+        self,
+        *,
+        before: _builtins.float = ...,
+        recognised: _builtins.float = ...,
+        depth: _builtins.float = ...,
+        steadiness: _builtins.float = ...,
+        gain: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["before", b"before", "depth", b"depth", "gain", b"gain", "recognised", b"recognised", "steadiness", b"steadiness"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Outlook: _TypeAlias = Outlook  # noqa: Y015
+
+@_typing.final
 class LearnRequest(_message.Message):
     """What to learn, and from whom."""
 

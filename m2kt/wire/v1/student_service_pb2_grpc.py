@@ -41,6 +41,11 @@ class StudentServiceStub(object):
                 request_serializer=m2kt_dot_wire_dot_v1_dot_student__service__pb2.DescribeStudentRequest.SerializeToString,
                 response_deserializer=m2kt_dot_wire_dot_v1_dot_student__service__pb2.DescribeStudentResponse.FromString,
                 _registered_method=True)
+        self.Foretell = channel.unary_unary(
+                '/m2kt.wire.v1.StudentService/Foretell',
+                request_serializer=m2kt_dot_wire_dot_v1_dot_student__service__pb2.ForetellRequest.SerializeToString,
+                response_deserializer=m2kt_dot_wire_dot_v1_dot_student__service__pb2.ForetellResponse.FromString,
+                _registered_method=True)
         self.Learn = channel.unary_unary(
                 '/m2kt.wire.v1.StudentService/Learn',
                 request_serializer=m2kt_dot_wire_dot_v1_dot_student__service__pb2.LearnRequest.SerializeToString,
@@ -90,6 +95,15 @@ class StudentServiceServicer(object):
 
     def DescribeStudent(self, request, context):
         """Who the student is and what it can do. Idempotent.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Foretell(self, request, context):
+        """What the student expects to gain from teachers, by their cards, a sample of each one's
+        concepts and a small exam of its own. No packet is fetched, nothing is recorded.
+        Idempotent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -165,6 +179,11 @@ def add_StudentServiceServicer_to_server(servicer, server):
                     request_deserializer=m2kt_dot_wire_dot_v1_dot_student__service__pb2.DescribeStudentRequest.FromString,
                     response_serializer=m2kt_dot_wire_dot_v1_dot_student__service__pb2.DescribeStudentResponse.SerializeToString,
             ),
+            'Foretell': grpc.unary_unary_rpc_method_handler(
+                    servicer.Foretell,
+                    request_deserializer=m2kt_dot_wire_dot_v1_dot_student__service__pb2.ForetellRequest.FromString,
+                    response_serializer=m2kt_dot_wire_dot_v1_dot_student__service__pb2.ForetellResponse.SerializeToString,
+            ),
             'Learn': grpc.unary_unary_rpc_method_handler(
                     servicer.Learn,
                     request_deserializer=m2kt_dot_wire_dot_v1_dot_student__service__pb2.LearnRequest.FromString,
@@ -235,6 +254,33 @@ class StudentService(object):
             '/m2kt.wire.v1.StudentService/DescribeStudent',
             m2kt_dot_wire_dot_v1_dot_student__service__pb2.DescribeStudentRequest.SerializeToString,
             m2kt_dot_wire_dot_v1_dot_student__service__pb2.DescribeStudentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Foretell(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/m2kt.wire.v1.StudentService/Foretell',
+            m2kt_dot_wire_dot_v1_dot_student__service__pb2.ForetellRequest.SerializeToString,
+            m2kt_dot_wire_dot_v1_dot_student__service__pb2.ForetellResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -37,6 +37,11 @@ class StudentServiceStub:
     def __new__(cls, channel: _aio.Channel) -> StudentServiceAsyncStub: ...
     DescribeStudent: _grpc.UnaryUnaryMultiCallable[_student_service_pb2.DescribeStudentRequest, _student_service_pb2.DescribeStudentResponse]
     """Who the student is and what it can do. Idempotent."""
+    Foretell: _grpc.UnaryUnaryMultiCallable[_student_service_pb2.ForetellRequest, _student_service_pb2.ForetellResponse]
+    """What the student expects to gain from teachers, by their cards, a sample of each one's
+    concepts and a small exam of its own. No packet is fetched, nothing is recorded.
+    Idempotent.
+    """
     Learn: _grpc.UnaryUnaryMultiCallable[_student_service_pb2.LearnRequest, _student_service_pb2.LearnResponse]
     """Asks the student to fetch packets and learn from them. Returns at once;
     WatchTransfer tells how it goes. Idempotent for equal idempotency keys.
@@ -72,6 +77,11 @@ class StudentServiceAsyncStub(StudentServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     DescribeStudent: _aio.UnaryUnaryMultiCallable[_student_service_pb2.DescribeStudentRequest, _student_service_pb2.DescribeStudentResponse]  # type: ignore[assignment]
     """Who the student is and what it can do. Idempotent."""
+    Foretell: _aio.UnaryUnaryMultiCallable[_student_service_pb2.ForetellRequest, _student_service_pb2.ForetellResponse]  # type: ignore[assignment]
+    """What the student expects to gain from teachers, by their cards, a sample of each one's
+    concepts and a small exam of its own. No packet is fetched, nothing is recorded.
+    Idempotent.
+    """
     Learn: _aio.UnaryUnaryMultiCallable[_student_service_pb2.LearnRequest, _student_service_pb2.LearnResponse]  # type: ignore[assignment]
     """Asks the student to fetch packets and learn from them. Returns at once;
     WatchTransfer tells how it goes. Idempotent for equal idempotency keys.
@@ -110,6 +120,17 @@ class StudentServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_student_service_pb2.DescribeStudentResponse, _abc.Awaitable[_student_service_pb2.DescribeStudentResponse]]:
         """Who the student is and what it can do. Idempotent."""
+
+    @_abc_1.abstractmethod
+    def Foretell(
+        self,
+        request: _student_service_pb2.ForetellRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_student_service_pb2.ForetellResponse, _abc.Awaitable[_student_service_pb2.ForetellResponse]]:
+        """What the student expects to gain from teachers, by their cards, a sample of each one's
+        concepts and a small exam of its own. No packet is fetched, nothing is recorded.
+        Idempotent.
+        """
 
     @_abc_1.abstractmethod
     def Learn(

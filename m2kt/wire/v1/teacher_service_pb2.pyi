@@ -3,8 +3,10 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 from m2kt.wire.v1 import agent_pb2 as _agent_pb2
 from m2kt.wire.v1 import envelope_pb2 as _envelope_pb2
 import builtins as _builtins
@@ -58,6 +60,70 @@ class DescribeTeacherResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DescribeTeacherResponse: _TypeAlias = DescribeTeacherResponse  # noqa: Y015
+
+@_typing.final
+class SampleConceptsRequest(_message.Message):
+    """Of what."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DOMAIN_FIELD_NUMBER: _builtins.int
+    domain: _builtins.str
+    """Name of the domain."""
+    def __init__(
+        self,
+        *,
+        domain: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["domain", b"domain"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SampleConceptsRequest: _TypeAlias = SampleConceptsRequest  # noqa: Y015
+
+@_typing.final
+class SampleConceptsResponse(_message.Message):
+    """Two exemplars each of some concepts, the same for everybody who asks."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATES_FIELD_NUMBER: _builtins.int
+    SHAPE_FIELD_NUMBER: _builtins.int
+    OF_FIELD_NUMBER: _builtins.int
+    LAYER_FIELD_NUMBER: _builtins.int
+    DEPTH_FIELD_NUMBER: _builtins.int
+    states: _builtins.bytes
+    """Float32, little-endian, row-major. At most 1 % of the vectors of C, or those of two
+    concepts.
+    """
+    of: _builtins.int
+    """Vectors in the whole of C: concepts times exemplars."""
+    layer: _builtins.int
+    """Hidden state that they were read from; 0 is the embedding."""
+    depth: _builtins.int
+    """Decoder layers of the teacher."""
+    @_builtins.property
+    def shape(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """P concepts, 2, D the teacher's width."""
+
+    def __init__(
+        self,
+        *,
+        states: _builtins.bytes = ...,
+        shape: _abc.Iterable[_builtins.int] | None = ...,
+        of: _builtins.int = ...,
+        layer: _builtins.int = ...,
+        depth: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["depth", b"depth", "layer", b"layer", "of", b"of", "shape", b"shape", "states", b"states"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SampleConceptsResponse: _TypeAlias = SampleConceptsResponse  # noqa: Y015
 
 @_typing.final
 class StreamPacketRequest(_message.Message):

@@ -41,6 +41,11 @@ class TeacherServiceStub(object):
                 request_serializer=m2kt_dot_wire_dot_v1_dot_teacher__service__pb2.DescribeTeacherRequest.SerializeToString,
                 response_deserializer=m2kt_dot_wire_dot_v1_dot_teacher__service__pb2.DescribeTeacherResponse.FromString,
                 _registered_method=True)
+        self.SampleConcepts = channel.unary_unary(
+                '/m2kt.wire.v1.TeacherService/SampleConcepts',
+                request_serializer=m2kt_dot_wire_dot_v1_dot_teacher__service__pb2.SampleConceptsRequest.SerializeToString,
+                response_deserializer=m2kt_dot_wire_dot_v1_dot_teacher__service__pb2.SampleConceptsResponse.FromString,
+                _registered_method=True)
         self.StreamPacket = channel.unary_stream(
                 '/m2kt.wire.v1.TeacherService/StreamPacket',
                 request_serializer=m2kt_dot_wire_dot_v1_dot_teacher__service__pb2.StreamPacketRequest.SerializeToString,
@@ -60,6 +65,15 @@ class TeacherServiceServicer(object):
 
     def DescribeTeacher(self, request, context):
         """Who the teacher is. Idempotent.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SampleConcepts(self, request, context):
+        """A few of the concepts that a packet of the domain would hold, by which a student
+        foretells what the packet would gain it. Not signed: nothing is learnt from it.
+        Idempotent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -88,6 +102,11 @@ def add_TeacherServiceServicer_to_server(servicer, server):
                     servicer.DescribeTeacher,
                     request_deserializer=m2kt_dot_wire_dot_v1_dot_teacher__service__pb2.DescribeTeacherRequest.FromString,
                     response_serializer=m2kt_dot_wire_dot_v1_dot_teacher__service__pb2.DescribeTeacherResponse.SerializeToString,
+            ),
+            'SampleConcepts': grpc.unary_unary_rpc_method_handler(
+                    servicer.SampleConcepts,
+                    request_deserializer=m2kt_dot_wire_dot_v1_dot_teacher__service__pb2.SampleConceptsRequest.FromString,
+                    response_serializer=m2kt_dot_wire_dot_v1_dot_teacher__service__pb2.SampleConceptsResponse.SerializeToString,
             ),
             'StreamPacket': grpc.unary_stream_rpc_method_handler(
                     servicer.StreamPacket,
@@ -129,6 +148,33 @@ class TeacherService(object):
             '/m2kt.wire.v1.TeacherService/DescribeTeacher',
             m2kt_dot_wire_dot_v1_dot_teacher__service__pb2.DescribeTeacherRequest.SerializeToString,
             m2kt_dot_wire_dot_v1_dot_teacher__service__pb2.DescribeTeacherResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SampleConcepts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/m2kt.wire.v1.TeacherService/SampleConcepts',
+            m2kt_dot_wire_dot_v1_dot_teacher__service__pb2.SampleConceptsRequest.SerializeToString,
+            m2kt_dot_wire_dot_v1_dot_teacher__service__pb2.SampleConceptsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -37,6 +37,11 @@ class TeacherServiceStub:
     def __new__(cls, channel: _aio.Channel) -> TeacherServiceAsyncStub: ...
     DescribeTeacher: _grpc.UnaryUnaryMultiCallable[_teacher_service_pb2.DescribeTeacherRequest, _teacher_service_pb2.DescribeTeacherResponse]
     """Who the teacher is. Idempotent."""
+    SampleConcepts: _grpc.UnaryUnaryMultiCallable[_teacher_service_pb2.SampleConceptsRequest, _teacher_service_pb2.SampleConceptsResponse]
+    """A few of the concepts that a packet of the domain would hold, by which a student
+    foretells what the packet would gain it. Not signed: nothing is learnt from it.
+    Idempotent.
+    """
     StreamPacket: _grpc.UnaryStreamMultiCallable[_teacher_service_pb2.StreamPacketRequest, _teacher_service_pb2.StreamPacketResponse]
     """A packet: its signed manifest, then its chunks in order. Called again with
     `from_chunk`, it goes on where it was cut off, under a new manifest with the
@@ -54,6 +59,11 @@ class TeacherServiceAsyncStub(TeacherServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     DescribeTeacher: _aio.UnaryUnaryMultiCallable[_teacher_service_pb2.DescribeTeacherRequest, _teacher_service_pb2.DescribeTeacherResponse]  # type: ignore[assignment]
     """Who the teacher is. Idempotent."""
+    SampleConcepts: _aio.UnaryUnaryMultiCallable[_teacher_service_pb2.SampleConceptsRequest, _teacher_service_pb2.SampleConceptsResponse]  # type: ignore[assignment]
+    """A few of the concepts that a packet of the domain would hold, by which a student
+    foretells what the packet would gain it. Not signed: nothing is learnt from it.
+    Idempotent.
+    """
     StreamPacket: _aio.UnaryStreamMultiCallable[_teacher_service_pb2.StreamPacketRequest, _teacher_service_pb2.StreamPacketResponse]  # type: ignore[assignment]
     """A packet: its signed manifest, then its chunks in order. Called again with
     `from_chunk`, it goes on where it was cut off, under a new manifest with the
@@ -74,6 +84,17 @@ class TeacherServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_teacher_service_pb2.DescribeTeacherResponse, _abc.Awaitable[_teacher_service_pb2.DescribeTeacherResponse]]:
         """Who the teacher is. Idempotent."""
+
+    @_abc_1.abstractmethod
+    def SampleConcepts(
+        self,
+        request: _teacher_service_pb2.SampleConceptsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_teacher_service_pb2.SampleConceptsResponse, _abc.Awaitable[_teacher_service_pb2.SampleConceptsResponse]]:
+        """A few of the concepts that a packet of the domain would hold, by which a student
+        foretells what the packet would gain it. Not signed: nothing is learnt from it.
+        Idempotent.
+        """
 
     @_abc_1.abstractmethod
     def StreamPacket(

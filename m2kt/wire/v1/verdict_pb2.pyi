@@ -102,6 +102,8 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """"I am at my limit; ask again later." """
     REASON_INTERNAL: _Reason.ValueType  # 37
     """"I failed, and the fault is mine." """
+    REASON_UNPROMISING: _Reason.ValueType  # 38
+    """"What I was shown of this promises too little; I did not fetch it." """
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Why a packet, a request or a candidate was refused, in the words of whoever refuses."""
@@ -182,7 +184,89 @@ REASON_BUSY: Reason.ValueType  # 36
 """"I am at my limit; ask again later." """
 REASON_INTERNAL: Reason.ValueType  # 37
 """"I failed, and the fault is mine." """
+REASON_UNPROMISING: Reason.ValueType  # 38
+""""What I was shown of this promises too little; I did not fetch it." """
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
+
+class _Symptom:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SymptomEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Symptom.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SYMPTOM_UNSPECIFIED: _Symptom.ValueType  # 0
+    """Never sent."""
+    SYMPTOM_GEOMETRY_PLATEAU: _Symptom.ValueType  # 1
+    """"I cannot read out of the concepts what they should say." """
+    SYMPTOM_STRUCTURE_WITHOUT_REASONING: _Symptom.ValueType  # 2
+    """"My memory finds what is due, and I do not write it." """
+    SYMPTOM_SKILL_LOST: _Symptom.ValueType  # 3
+    """"I no longer know what I knew." """
+    SYMPTOM_CHAINS_WRONG: _Symptom.ValueType  # 4
+    """"I know the facts, and go wrong where one follows another." """
+
+class Symptom(_Symptom, metaclass=_SymptomEnumTypeWrapper):
+    """What a lesson suffered from, in the words of who studied it."""
+
+SYMPTOM_UNSPECIFIED: Symptom.ValueType  # 0
+"""Never sent."""
+SYMPTOM_GEOMETRY_PLATEAU: Symptom.ValueType  # 1
+""""I cannot read out of the concepts what they should say." """
+SYMPTOM_STRUCTURE_WITHOUT_REASONING: Symptom.ValueType  # 2
+""""My memory finds what is due, and I do not write it." """
+SYMPTOM_SKILL_LOST: Symptom.ValueType  # 3
+""""I no longer know what I knew." """
+SYMPTOM_CHAINS_WRONG: Symptom.ValueType  # 4
+""""I know the facts, and go wrong where one follows another." """
+Global___Symptom: _TypeAlias = Symptom  # noqa: Y015
+
+class _Cause:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Cause.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CAUSE_UNSPECIFIED: _Cause.ValueType  # 0
+    """Never sent."""
+    CAUSE_LITTLE_CAPACITY: _Cause.ValueType  # 1
+    """C holds what is due, and the projection has too little room for it, or learnt too briefly."""
+    CAUSE_WRONG_LAYER: _Cause.ValueType  # 2
+    """C does not hold what is due."""
+    CAUSE_FEW_FACTS: _Cause.ValueType  # 3
+    """Traces show too little to learn how the rest of C is read."""
+    CAUSE_UNREHEARSED: _Cause.ValueType  # 4
+    """The student was not brought to write what its memory finds."""
+    CAUSE_FALSE_LESSON: _Cause.ValueType  # 5
+    """What the lesson's traces say is not so."""
+    CAUSE_OVERWRITTEN: _Cause.ValueType  # 6
+    """Learning took the place of what was there."""
+    CAUSE_FACTS_LOST: _Cause.ValueType  # 7
+    """Facts that are right alone go wrong in a chain."""
+    CAUSE_NOT_FOLLOWED: _Cause.ValueType  # 8
+    """Facts are known, and steps are not put one after the other as they should be."""
+
+class Cause(_Cause, metaclass=_CauseEnumTypeWrapper):
+    """What a symptom usually comes of."""
+
+CAUSE_UNSPECIFIED: Cause.ValueType  # 0
+"""Never sent."""
+CAUSE_LITTLE_CAPACITY: Cause.ValueType  # 1
+"""C holds what is due, and the projection has too little room for it, or learnt too briefly."""
+CAUSE_WRONG_LAYER: Cause.ValueType  # 2
+"""C does not hold what is due."""
+CAUSE_FEW_FACTS: Cause.ValueType  # 3
+"""Traces show too little to learn how the rest of C is read."""
+CAUSE_UNREHEARSED: Cause.ValueType  # 4
+"""The student was not brought to write what its memory finds."""
+CAUSE_FALSE_LESSON: Cause.ValueType  # 5
+"""What the lesson's traces say is not so."""
+CAUSE_OVERWRITTEN: Cause.ValueType  # 6
+"""Learning took the place of what was there."""
+CAUSE_FACTS_LOST: Cause.ValueType  # 7
+"""Facts that are right alone go wrong in a chain."""
+CAUSE_NOT_FOLLOWED: Cause.ValueType  # 8
+"""Facts are known, and steps are not put one after the other as they should be."""
+Global___Cause: _TypeAlias = Cause  # noqa: Y015
 
 @_typing.final
 class Verdict(_message.Message):
@@ -289,6 +373,7 @@ class Evidence(_message.Message):
     P_LOSS_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     FIGURES_FIELD_NUMBER: _builtins.int
+    DIAGNOSIS_FIELD_NUMBER: _builtins.int
     gain: _builtins.float
     """Share of items won minus share of items lost."""
     p_gain: _builtins.float
@@ -309,6 +394,10 @@ class Evidence(_message.Message):
     def figures(self) -> _containers.RepeatedCompositeFieldContainer[Global___Figure]:
         """Anything else that was measured."""
 
+    @_builtins.property
+    def diagnosis(self) -> _containers.RepeatedCompositeFieldContainer[Global___Diagnosis]:
+        """What the lesson suffered from, as far as that shows."""
+
     def __init__(
         self,
         *,
@@ -319,14 +408,51 @@ class Evidence(_message.Message):
         p_loss: _builtins.float = ...,
         items: _builtins.int = ...,
         figures: _abc.Iterable[Global___Figure] | None = ...,
+        diagnosis: _abc.Iterable[Global___Diagnosis] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "figures", b"figures", "gain", b"gain", "items", b"items", "p_gain", b"p_gain", "p_loss", b"p_loss"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "diagnosis", b"diagnosis", "figures", b"figures", "gain", b"gain", "items", b"items", "p_gain", b"p_gain", "p_loss", b"p_loss"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Evidence: _TypeAlias = Evidence  # noqa: Y015
+
+@_typing.final
+class Diagnosis(_message.Message):
+    """One symptom of a lesson. The verdict does not depend on it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SYMPTOM_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
+    SENTENCE_FIELD_NUMBER: _builtins.int
+    FIGURES_FIELD_NUMBER: _builtins.int
+    symptom: Global___Symptom.ValueType
+    """What shows."""
+    cause: Global___Cause.ValueType
+    """What it usually comes of."""
+    sentence: _builtins.str
+    """What was found, what that means, what to try."""
+    @_builtins.property
+    def figures(self) -> _containers.RepeatedCompositeFieldContainer[Global___Figure]:
+        """Those behind it."""
+
+    def __init__(
+        self,
+        *,
+        symptom: Global___Symptom.ValueType = ...,
+        cause: Global___Cause.ValueType = ...,
+        sentence: _builtins.str = ...,
+        figures: _abc.Iterable[Global___Figure] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "figures", b"figures", "sentence", b"sentence", "symptom", b"symptom"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Diagnosis: _TypeAlias = Diagnosis  # noqa: Y015
 
 @_typing.final
 class LevelAccuracy(_message.Message):
