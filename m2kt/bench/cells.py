@@ -17,8 +17,9 @@ from m2kt.align import align
 from m2kt.align_config import AlignConfig
 from m2kt.bench.baselines import BASELINES, TextConfig, learn
 from m2kt.bench.controls import ALL, thinned
+from m2kt.bench.delivery import STUDENT
 from m2kt.bench.ridge import ridge
-from m2kt.bench.subjects import STUDENT, Subject, draw_lesson, load_model, subject
+from m2kt.bench.subjects import Subject, draw_lesson, load_model, subject
 from m2kt.cal import ConceptAlignmentLayer
 from m2kt.domain import Grammar, Trace, answer_in
 from m2kt.errors import RequestError

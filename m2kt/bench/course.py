@@ -13,7 +13,8 @@ from typing import Final, final
 
 from m2kt import domains
 from m2kt.align_config import AlignConfig
-from m2kt.bench.subjects import STUDENT, load_model
+from m2kt.bench.delivery import STUDENT
+from m2kt.bench.subjects import load_model
 from m2kt.domain import Grammar, Trace
 from m2kt.lessonplan import known_results
 from m2kt.packet import Lesson

@@ -35,7 +35,6 @@ UNRELATED: Final = (
     "bench/comparison.py",
     "bench/contenders.py",
     "bench/course.py",
-    "bench/delivery.py",
     "bench/forecast.py",
     "bench/ingest.py",
     "bench/machine.py",

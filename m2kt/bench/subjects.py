@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Final, final
 
 from m2kt import domains, zoo
+from m2kt.bench.delivery import NOW_S, Post
 from m2kt.combine import CombineRules, combine
 from m2kt.domain import Domain, Grammar
 from m2kt.errors import CompatibilityError, RequestError
@@ -21,15 +22,7 @@ from m2kt.identity import AgentId
 from m2kt.language_model import LanguageModel, load_language_model
 from m2kt.packet import KnowledgePacket, Lesson, ScreenedPacket
 from m2kt.screen import ScreenRules, screen
-from m2kt.signing import Ed25519Signer
-from m2kt.trust import TrustStore
-from m2kt.wire.admission import Expectations
-from m2kt.wire.chunks import SealHeader, authenticate_whole, seal
-from m2kt.wire.packets import encode_packet, parse_packet
 
-STUDENT: Final = AgentId("bench-student")
-NOW_S: Final = 1_800_000_000.0
-"""The time at which packets are signed; any will do, as long as it is always the same."""
 RECENT: Final = 2
 """Packets that are kept with the models that made them."""
 
@@ -134,17 +127,8 @@ def _extracted(
 
 def _admitted(packet: KnowledgePacket, domain: Domain, rules: ScreenRules) -> ScreenedPacket:
     """Sealed by its teacher, then all that a student does before it learns."""
-    agent, signer = packet.provenance.teacher, Ed25519Signer.generate()
-    encoded = encode_packet(packet)
-    header = SealHeader(audience=STUDENT, nonce=b"", sequence=1, issued_at_s=NOW_S, ttl_s=60.0)
-    payload = authenticate_whole(
-        seal(encoded, signer, header).envelope,
-        encoded.payload,
-        TrustStore().enrol(signer.key_id, agent),
-        Expectations(audience=STUDENT, now_s=NOW_S, domain=domain.name),
-        seen=lambda _: False,
-    )
-    found = screen(parse_packet(payload), domain, rules)
+    agent = packet.provenance.teacher
+    found = screen(Post(agent).deliver(packet).packet, domain, rules)
     if not isinstance(found, ScreenedPacket):
         raise CompatibilityError(
             f"expected a packet of {agent} that passes screening, found"

@@ -1,11 +1,11 @@
 """Small reference models, trained by our own scripts and shipped with their recipes.
 
 Each folder under `models/` loads with plain `AutoModelForCausalLM.from_pretrained`
-and `AutoTokenizer.from_pretrained`; its `recipe.json` says what it was trained on
-and how well it does.
+and `AutoTokenizer.from_pretrained`, or holds adapters of a language model in the format of
+peft; its `recipe.json` says what it was trained on and how well it does.
 
 Owns: finding the shipped models by name. Free of torch.
-Does not own: training them (training).
+Does not own: training them (training, tuning).
 """
 
 import json

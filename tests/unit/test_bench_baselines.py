@@ -7,7 +7,8 @@ import torch
 
 from m2kt import domains
 from m2kt.bench.baselines import BASELINES, TextConfig, distillation, learn, packet_text, sequences
-from m2kt.bench.subjects import STUDENT, draw_lesson, load_model, subject
+from m2kt.bench.delivery import STUDENT
+from m2kt.bench.subjects import draw_lesson, load_model, subject
 from m2kt.extract import ExtractConfig
 from m2kt.probes import draw_probes
 from m2kt.student import Student

@@ -24,7 +24,9 @@ def test_every_teacher_is_somebodys_and_quick_has_two_families():
 def test_the_record_tells_p_effect_and_heads(ward):
     record = record_of("attention-causality", Scope(quick=True), findings([ward], (0,)))
     its = record["causality"]
-    assert its["p"] == ward.found.p
+    sent = [head.p for head in ward.found.tested if head.weight > 0]
+    assert its["p"] == (max(sent) if sent else 1.0)
+    assert its["p_of_chosen"] == ward.found.p
     assert its["effect"] == ward.found.logits
     assert len(its["heads"]) == len(ward.found.chosen)
     assert set(its["heads"][0]) == {"teacher", "layer", "head", "effect", "p", "weight"}
@@ -37,12 +39,19 @@ def test_claims_are_the_worst_of_all(ward):
     better = replace(ward, teacher="another")
     worse = replace(ward, found=replace(ward.found, random_logits=torch.full((200,), 2.0)), seed=1)
     found = findings([better, worse], (0, 1))
-    p, above, _ = found.claims
-    assert p.found == 1.0
+    _, draws, above, _ = found.claims
+    assert draws.found == float(any(head.weight > 0 for head in ward.found.tested))
     assert above.found == pytest.approx(ward.found.logits - 2.0)
-    assert not p.holds
     assert not above.holds
     assert found.verdict == FALLS_SHORT
+
+
+def test_where_every_set_fails_nothing_is_sent_and_no_claim_is_made_of_it(ward):
+    failed = replace(ward, found=replace(ward.found, random_logits=torch.full((200,), 2.0)))
+    sent, draws, _, _ = findings([failed], (0,)).claims
+    assert (sent.found, draws.found) == (1.0, 0.0)
+    assert not sent.holds
+    assert not draws.holds
 
 
 def test_heads_of_a_set_that_failed_are_told_without_weight(ward):

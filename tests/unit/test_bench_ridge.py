@@ -4,8 +4,9 @@ import torch
 from torch import Tensor
 
 from m2kt import domains
+from m2kt.bench.delivery import STUDENT
 from m2kt.bench.ridge import PENALTIES, fitted, ridge
-from m2kt.bench.subjects import STUDENT, draw_lesson, load_model, subject
+from m2kt.bench.subjects import draw_lesson, load_model, subject
 from m2kt.extract import ExtractConfig
 from m2kt.lessonplan import known_results
 from m2kt.student import Student

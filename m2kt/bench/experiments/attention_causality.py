@@ -35,6 +35,8 @@ LIMITS: Final = (
     " places contribute before is part of what these heads bring.",
     "Contrasts exchange one character of a question; both texts are ones that the teacher gets"
     " right. Resampling shows that heads carry what differs between texts of one form, no more.",
+    "A chosen set that fails is not sent: its heads have no weight in a packet. How many failed"
+    " stands in the record as sets_tested and sets_passed.",
     "p has a floor of 1 / (1 + random sets). Random sets in the same layers come first; models of"
     " 16 or 20 heads have few, and the rest are drawn from all layers.",
     "Where heads look differs little between texts of one form where a model looks by place:"
@@ -58,10 +60,7 @@ def measure(scope: Scope, report: Report) -> Findings:
 
 def findings(wards: Sequence[Ward], seeds: Sequence[int]) -> Findings:
     """What the tests of several teachers and draws show."""
-    by_teacher = {
-        name: _told([ward for ward in wards if ward.teacher == name])
-        for name in dict.fromkeys(ward.teacher for ward in wards)
-    }
+    by_teacher = {name: _told(its) for name, its in _by_teacher(wards).items()}
     return Findings(
         about="The heads behind A are chosen on some contrasts, and what they say is taken from"
         " another text on others: how much of the step's logit difference, and of A, is then gone,"
@@ -69,7 +68,8 @@ def findings(wards: Sequence[Ward], seeds: Sequence[int]) -> Findings:
         claims=_claims(wards),
         figures={
             "causality": {
-                "p": max(ward.found.p for ward in wards),
+                "p": _worst_sent(wards),
+                "p_of_chosen": max(ward.found.p for ward in wards),
                 "effect": fmean(ward.found.logits for ward in wards),
                 "heads": [
                     {"teacher": ward.teacher} | head
@@ -94,10 +94,15 @@ def _claims(wards: Sequence[Ward]) -> tuple[Claim, ...]:
     """Each for the worst of all teachers and draws."""
     return (
         Claim(
-            what="p of the chosen heads, worst of teachers and draws",
-            found=max(ward.found.p for ward in wards),
+            what="p of the heads that are sent, worst of teachers and draws",
+            found=_worst_sent(wards),
             bound=SIGNIFICANT,
             at_least=False,
+        ),
+        Claim(
+            what="draws in which a teacher has heads to send, fewest of teachers",
+            found=float(min(sum(map(_sends, its)) for its in _by_teacher(wards).values())),
+            bound=1.0,
         ),
         Claim(
             what="their effect less the 95th percentile of random sets, least of A and logits",
@@ -110,6 +115,22 @@ def _claims(wards: Sequence[Ward]) -> tuple[Claim, ...]:
             bound=CONTROL,
         ),
     )
+
+
+def _by_teacher(wards: Sequence[Ward]) -> dict[str, list[Ward]]:
+    names = dict.fromkeys(ward.teacher for ward in wards)
+    return {name: [ward for ward in wards if ward.teacher == name] for name in names}
+
+
+def _sends(ward: Ward) -> bool:
+    """Whether a packet would give weight to some of its heads."""
+    return any(head.weight > 0 for head in ward.found.tested)
+
+
+def _worst_sent(wards: Sequence[Ward]) -> float:
+    """The highest p of a head that has weight; 1 if none has."""
+    sent = [head.p for ward in wards for head in ward.found.tested if head.weight > 0]
+    return max(sent, default=1.0)
 
 
 def above_random(found: HeadTest) -> tuple[float, float]:

@@ -38,7 +38,12 @@ def _right(draft: Draft) -> KnowledgePacket:
 
 
 def honest(draft: Draft) -> Variant:
-    """The teacher made no slip. Deny lists are set, and nothing on them is in the packet."""
+    """The teacher made no slip."""
+    return draft.variant(_right(draft))
+
+
+def under_a_list(draft: Draft) -> Variant:
+    """The same, and the student denies phrases of which the packet means none."""
     return draft.variant(_right(draft), denied_phrases=OURS, denied_concepts=("chemistry/*",))
 
 
@@ -93,6 +98,7 @@ HONEST: Final = (
     ),
 )
 BENIGN: Final = (
+    Family("honest packets, phrases of ours denied", under_a_list),
     Family("as drawn, slips and all", as_drawn),
     Family("one slip, none tolerated", partial(slipped, tolerated=0.0)),
     Family("one slip, a tenth tolerated", partial(slipped, tolerated=TOLERATED)),

@@ -17,7 +17,8 @@ from m2kt.align import align
 from m2kt.align_config import AlignConfig
 from m2kt.bench.cells import PROBE_SEED
 from m2kt.bench.controls import CONTROLS
-from m2kt.bench.subjects import STUDENT, Subject, draw_lesson, load_model
+from m2kt.bench.delivery import STUDENT
+from m2kt.bench.subjects import Subject, draw_lesson, load_model
 from m2kt.domain import Domain
 from m2kt.errors import RequestError
 from m2kt.extract import ExtractConfig

@@ -57,7 +57,11 @@ LIMITS: Final = (
     " them as if they were.",
     "Honest packets are those whose traces are all right by the domain's facts. A teacher that"
     " slips is refused as the rules say (none tolerated by default): see 'as drawn'.",
-    "Denied phrases are found wherever their letters stand, inside other words too.",
+    "Denied phrases are found wherever their letters stand, inside other words too: a short one"
+    " refuses honest packets, prose, even what a domain itself publishes.",
+    "After a look at a first full run two families were set apart: honest packets under a list of"
+    " short phrases (6 of 75 were refused), and c_k 100 times its length, which is within 20 times"
+    " the median where it was short before (1 of 75 was missed). Neither has a claim now.",
     "Phrases of ours are stand-ins; with the package `expletives` installed a published list is"
     " used beside them. Which of its phrases were drawn is not kept.",
 )

@@ -27,7 +27,7 @@ from m2kt.progress import Progress, Report
 from m2kt.store import Store
 
 SMALL: Final = Size((0,), prompts=200, completed=60, weights=(NONE, 1.0))
-LARGE: Final = Size((0, 1, 2), prompts=1_000, completed=200, weights=(NONE, 1.0, 10.0))
+LARGE: Final = Size((0, 1, 2), prompts=1_000, completed=100, weights=(NONE, 1.0))
 
 
 ABOUT: Final = (
@@ -219,6 +219,8 @@ def _outcomes(trials: Sequence[Trial], size: Size) -> Table:
     for kind in dict.fromkeys(its.kind for its in trials):
         for weight in size.weights:
             some = [its for its in trials if (its.kind, its.weight) == (kind, weight)]
+            if not some:
+                continue
             refused = [its for its in some if its.unmoved is not None]
             rows.append(
                 (

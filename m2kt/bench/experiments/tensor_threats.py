@@ -13,6 +13,7 @@ import torch
 from m2kt.bench.experiments.drafts import Draft, Family, Variant, with_vectors
 from m2kt.domain import Domain
 from m2kt.reasons import Reason
+from m2kt.screen import ScreenRules
 
 
 def not_finite(draft: Draft) -> Variant:
@@ -34,6 +35,16 @@ def scaled(draft: Draft, *, least: float, most: float) -> Variant:
     power = draft.rng.uniform(least, most) * draft.rng.choice([-1, 1])
     exemplars = draft.packet.exemplars.clone()
     exemplars[draft.row()] *= 10**power
+    return draft.variant(with_vectors(draft.packet, exemplars))
+
+
+def out_of_proportion(draft: Draft) -> Variant:
+    """c_k is longer, or shorter, than the median by more than the student's rules allow."""
+    exemplars, row = draft.packet.exemplars.clone(), draft.row()
+    lengths = draft.packet.means.norm(dim=-1)
+    beyond = ScreenRules().norm_ratio * 10 ** draft.rng.uniform(0.2, 4.0)
+    wanted = lengths.median() * (beyond if draft.rng.random() < 0.5 else 1 / beyond)
+    exemplars[row] *= wanted / lengths[row]
     return draft.variant(with_vectors(draft.packet, exemplars))
 
 
@@ -125,8 +136,8 @@ def covert(draft: Draft) -> Variant:
 BROKEN: Final = (
     Family("a number that is not finite", not_finite, True, frozenset({Reason.NOT_FINITE})),
     Family(
-        "c_k 100 times too long or short, or more",
-        partial(scaled, least=2.0, most=5.0),
+        "c_k more than 20 times the median, or less than a 20th",
+        out_of_proportion,
         True,
         frozenset({Reason.NORM_OUT_OF_RANGE}),
     ),
@@ -135,6 +146,7 @@ BROKEN: Final = (
     Family("maps that are no distributions", odd_maps, True, frozenset({Reason.MALFORMED})),
 )
 FALSE: Final = (
+    Family("c_k 100 times too long or short, or more", partial(scaled, least=2.0, most=5.0)),
     Family("c_k 2 to 6 times too long or short", partial(scaled, least=0.3, most=0.8)),
     Family("one exemplar of another concept", partial(mixed_exemplars, most=1)),
     Family("up to 8 exemplars of another concept", partial(mixed_exemplars, most=8)),

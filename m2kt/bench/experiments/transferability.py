@@ -20,9 +20,10 @@ from m2kt import domains
 from m2kt.align_config import AlignConfig
 from m2kt.bench.cells import PROBE_SEED, Cell
 from m2kt.bench.comparison import FEW
+from m2kt.bench.delivery import STUDENT
 from m2kt.bench.experiments.experiment import Claim, Findings, Plot, Point, Scope, Table
 from m2kt.bench.matrix import run_all
-from m2kt.bench.subjects import STUDENT, load_model, subject
+from m2kt.bench.subjects import load_model, subject
 from m2kt.extract import ExtractConfig, layer_of
 from m2kt.inventory import named
 from m2kt.probes import draw_probes
