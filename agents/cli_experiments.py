@@ -6,7 +6,7 @@ Owns: `register`. Does not own: what is measured (m2kt.bench.experiments), the p
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -15,6 +15,8 @@ from m2kt.bench.experiments import EXPERIMENTS, load
 from . import bars, bench_files, console
 
 Run = Callable[..., None]
+WIDEST: Final = 8
+"""Columns of a table that is shown; wider ones stand on the page."""
 
 
 def register(app: typer.Typer) -> None:
@@ -70,14 +72,14 @@ def _measure(name: str, scope: Any, out: Path | None, html: Path | None) -> None
 
 
 def show(record: Mapping[str, Any]) -> None:
-    """The verdict, what it rests on, and the tables."""
+    """The verdict, what it rests on, and the tables that a terminal has room for."""
     shown = console.table("", record["experiment"], "#found", "#wanted", "")
     for its in record["claims"]:
         wanted = f"{'>=' if its['at_least'] else '<='} {its['bound']:.4g}"
         mark = "holds" if its["holds"] else "falls short"
         shown.add_row(its["what"], f"{its['found']:.4g}", wanted, mark)
     console.out.print(shown)
-    for its in record["tables"]:
+    for its in (one for one in record["tables"] if len(one["head"]) <= WIDEST):
         body = console.table(
             its["title"], its["head"][0], *(f"#{name}" for name in its["head"][1:])
         )

@@ -42,7 +42,6 @@ from m2kt.losses import (
     structure_figures,
     structure_loss,
 )
-from m2kt.meter import DataMeter
 from m2kt.packet import Lesson
 from m2kt.progress import Progress, Report, TransferState
 from m2kt.readout import ReadOut
@@ -81,9 +80,10 @@ def align(
         cal=alignment.cal,
         domain=lesson.domain,
         lineage=lesson.lineage,
-        meter=alignment.meter(),
+        meter=alignment.book.meter(alignment.practised),
         history=tuple(alignment.history),
         figures=figures,
+        read=alignment.projected,
     )
 
 
@@ -143,6 +143,7 @@ class _Alignment:
         if self.config.addressed:
             figures["loss_address"] = set_addresses(self.cal, self.drills)
         read, found = self.read_out()
+        self.projected = self.cal.values().detach().cpu()
         figures |= found
         if self.cal.relation is not None:
             read, related = relate(
@@ -181,6 +182,8 @@ class _Alignment:
     def learn_to_read(self, rate: float, first: int = 0) -> None:
         """L_geo is the read-out: the target is the move that leads to the symbol.
 
+        Nothing else is in it, L_safety neither: what a concept says is audited as it was read.
+
         Args:
             rate: Of AdamW.
             first: Number of the first step.
@@ -200,9 +203,7 @@ class _Alignment:
             recent.append(float((logits.argmax(dim=-1) == wanted[chosen]).float().mean()))
             geometry = reasoning_loss(logits, wanted[chosen])
             nothing = geometry.new_zeros(())
-            parts = LossParts(
-                geometry=geometry, structure=nothing, reason=nothing, safety=self.safety()
-            )
+            parts = LossParts(geometry=geometry, structure=nothing, reason=nothing, safety=nothing)
             self.descend(parts, optimizer, trained, step=first + step, phase=0.0)
 
     def rehearse(
@@ -330,20 +331,3 @@ class _Alignment:
         """Reports on the relation now and then."""
         if step % (10 * self.config.report_every) == 0:
             self.report(Progress("phase A: relating", {"step": float(step), "loss": loss}))
-
-    def meter(self) -> DataMeter:
-        """What this lesson consumed: the packets' counts, traces in the student's tokens."""
-        total = DataMeter()
-        for packet in self.lesson.packets:
-            total += packet.packet.provenance.meter
-        return DataMeter(
-            labels=0,
-            logits=0,
-            concepts=total.concepts,
-            exemplars=total.exemplars,
-            traces=len(self.lesson.traces),
-            trace_tokens=self.book.trace_tokens,
-            prompts=total.prompts + self.practised,
-            teacher_passes=total.teacher_passes,
-            bytes=sum(packet.authentic.bytes_on_wire for packet in self.lesson.packets),
-        )

@@ -144,11 +144,26 @@ def inventory(
 def revealed(
     grammar: Grammar, held: Inventory, config: ExtractConfig, *, rng: random.Random
 ) -> list[str]:
-    """Ids of the facts that traces may recall: in a relational domain any, else representatives."""
+    """Ids of the facts that traces may recall: in a relational domain any, else representatives.
+
+    Of every concept that was found there is one among them, as far as there may be so many.
+    """
     count = min(config.most_facts, max(1, round(config.reveal * len(held.facts))))
     if grammar.relational:
         return sorted(rng.sample(held.facts, count))
-    return [held.facts[index] for index in representatives(held.fact_means, count)]
+    first = [rows[0] for rows in typical(held)][:count] if config.find else []
+    return [held.facts[index] for index in representatives(held.fact_means, count, first)]
+
+
+def typical(held: Inventory) -> list[list[int]]:
+    """For each concept that was found the numbers of its facts, the most typical one first."""
+    numbers = {fact: number for number, fact in enumerate(held.facts)}
+    found = []
+    for spec, mean in zip(held.concepts, held.means, strict=True):
+        rows = [numbers[fact] for fact in spec.members]
+        near = F.cosine_similarity(held.fact_means[rows], mean[None], dim=-1)
+        found.append([rows[at] for at in near.argsort(descending=True).tolist()])
+    return found
 
 
 def layer_of(teacher: LanguageModel, grammar: Grammar, config: ExtractConfig) -> int:
@@ -233,8 +248,8 @@ def _provenance(
     )
 
 
-def representatives(means: ConceptMeans, count: int) -> list[int]:
-    """Indices of `count` concepts that stand for all of them, in their order.
+def representatives(means: ConceptMeans, count: int, first: Sequence[int] = ()) -> list[int]:
+    """Indices of `count` concepts that stand for all of them, in their order; `first` among them.
 
     Greedy facility location (Nemhauser et al., 1978): the next one is that by which the sum,
     over all concepts, of the cosine with the closest one chosen grows most. What traces show
@@ -242,9 +257,10 @@ def representatives(means: ConceptMeans, count: int) -> list[int]:
     """
     unit = F.normalize(means - means.mean(dim=0), dim=-1)
     alike = unit @ unit.T
-    chosen: list[int] = []
-    reached = torch.full((len(means),), -1.0)
-    for _ in range(count):
+    chosen = list(first)
+    nothing = torch.full((1, len(means)), -1.0)
+    reached = torch.cat([alike[chosen], nothing]).max(dim=0).values
+    for _ in range(count - len(chosen)):
         gains = (alike - reached).clamp_min(0.0).sum(dim=1)
         gains[chosen] = -1.0
         chosen.append(int(gains.argmax()))

@@ -21,12 +21,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from m2kt import linear_probe
 from m2kt.clustering import agreement, cluster
 from m2kt.errors import RequestError
-from m2kt.linear_probe import Labelled
+from m2kt.linear_probe import Labelled, crossvalidated, fit, fit_ridge
 from m2kt.survey import Site, Survey
 
+WEAK: Final = 1e-2
+"""Penalty of the probes that measure sites."""
 CLOSE: Final = 0.01
 """Shares that differ by less are taken for equal."""
 
@@ -169,14 +170,12 @@ def _where_a_probe_reads(its: Survey, generator: torch.Generator) -> Measured:
     """How often a linear probe says what the teacher says, of facts that it has not seen."""
     chosen = its.some()
     said, facts = its.said[chosen], _numbered(its.facts)[chosen]
-    return {
-        site: float(
-            linear_probe.crossvalidated(Labelled(states, said, facts), folds=3, generator=generator)
-            .float()
-            .mean()
-        )
-        for site, states in its.states(its.sites, chosen).items()
-    }
+    found = {}
+    for site, states in its.states(its.sites, chosen).items():
+        asked = Labelled(states, said, facts)
+        right = crossvalidated(asked, how=fit_ridge, decay=WEAK, generator=generator)
+        found[site] = float(right.float().mean())
+    return found
 
 
 def _states(its: Survey, site: Site) -> Features:
@@ -188,10 +187,10 @@ def _attributions(its: Survey, site: Site) -> Features:
 
 
 def _read(its: Survey, site: Site) -> Features:
-    """Log chances of what is said, as a probe reads them: as wide as there are symbols."""
+    """Chances of what is said, as a probe reads them: as wide as there are symbols."""
     states = _states(its, site)
-    probe = linear_probe.fit(states, its.said, count=int(its.said.max()) + 1)
-    return probe.logits(states).log_softmax(dim=-1)
+    probe = fit(states, its.said, count=int(its.said.max()) + 1)
+    return probe.logits(states).softmax(dim=-1)
 
 
 def _numbered(names: tuple[str, ...]) -> Int[Tensor, "N"]:

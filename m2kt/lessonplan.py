@@ -20,6 +20,7 @@ from m2kt.cal import CALConfig
 from m2kt.domain import Grammar, Trace
 from m2kt.errors import AlignmentError
 from m2kt.language_model import LanguageModel, TracedIds
+from m2kt.meter import DataMeter
 from m2kt.packet import Lesson
 from m2kt.tensors import Hidden, TokenIds
 
@@ -177,6 +178,27 @@ class Workbook:
         rows = [self.model.encode_trace(trace) for trace in self.lesson.traces]
         self.trace_tokens = sum(len(row.ids) for row in rows)
         return self.prepare(rows, self.lesson.maps)
+
+    def meter(self, practised: int) -> DataMeter:
+        """What the lesson consumed: packets' counts, traces in the student's tokens.
+
+        Args:
+            practised: Own problems.
+        """
+        total = DataMeter()
+        for packet in self.lesson.packets:
+            total += packet.packet.provenance.meter
+        return DataMeter(
+            labels=0,
+            logits=0,
+            concepts=total.concepts,
+            exemplars=total.exemplars,
+            traces=len(self.lesson.traces),
+            trace_tokens=self.trace_tokens,
+            prompts=total.prompts + practised,
+            teacher_passes=total.teacher_passes,
+            bytes=sum(packet.authentic.bytes_on_wire for packet in self.lesson.packets),
+        )
 
     def compose(
         self, rng: random.Random, levels: Sequence[int], results: Mapping[str, str]

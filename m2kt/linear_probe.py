@@ -4,11 +4,13 @@ Multinomial logistic regression with an L2 penalty, on standardised states. Accu
 little, since a probe can learn by heart: beside it stands a control task, random labels for each
 type (Hewitt and Liang, 2019, arXiv 1909.03368); selectivity is the difference.
 
-Owns: `LinearProbe`, `Labelled`, `fit`, `crossvalidated`, `control_labels`, `lower_bound`.
+Owns: `LinearProbe`, `Labelled`, `fit`, `fit_ridge`, `crossvalidated`, `control_labels`,
+`lower_bound`.
 Does not own: the states and what they are labelled with (whoever asks).
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, final
 
@@ -66,6 +68,10 @@ class Labelled:
     groups: Int[Tensor, "N"]
 
 
+Fit = Callable[..., LinearProbe]
+"""From states and labels to a probe."""
+
+
 def fit(
     states: Float[Tensor, "N D"], labels: Int[Tensor, "N"], *, count: int, decay: float = DECAY
 ) -> LinearProbe:
@@ -93,8 +99,27 @@ def fit(
     return LinearProbe(probe.weight.detach(), probe.bias.detach(), centre, scale)
 
 
+def fit_ridge(
+    states: Float[Tensor, "N D"], labels: Int[Tensor, "N"], *, count: int, decay: float = DECAY
+) -> LinearProbe:
+    """The same by least squares, in closed form: less sharp, and many times as fast."""
+    states = states.float()
+    centre, scale = states.mean(dim=0), states.std(dim=0, correction=0).clamp_min(1e-6)
+    its = (states - centre) / scale
+    wanted = F.one_hot(labels, count).float()
+    bias = wanted.mean(dim=0)
+    penalty = decay * len(its) * torch.eye(its.shape[1], device=its.device)
+    weight = torch.linalg.solve(its.T @ its + penalty, its.T @ (wanted - bias))
+    return LinearProbe(weight.T.contiguous(), bias, centre, scale)
+
+
 def crossvalidated(
-    its: Labelled, *, folds: int = 5, decay: float = DECAY, generator: torch.Generator
+    its: Labelled,
+    *,
+    folds: int = 5,
+    decay: float = DECAY,
+    how: Fit = fit,
+    generator: torch.Generator,
 ) -> Bool[Tensor, "N"]:
     """Whether each state's label is said by a probe that has seen no state of its group.
 
@@ -102,6 +127,7 @@ def crossvalidated(
         its: States, labels, groups.
         folds: Parts of the groups, at most.
         decay: See `fit`.
+        how: `fit`, or `fit_ridge`.
         generator: Deals groups to folds.
     """
     names, members = its.groups.unique(return_inverse=True)
@@ -110,7 +136,7 @@ def crossvalidated(
     right, count = torch.zeros(len(its.states), dtype=torch.bool), int(its.labels.max()) + 1
     for fold in range(folds):
         held = turn == fold
-        probe = fit(its.states[~held], its.labels[~held], count=count, decay=decay)
+        probe = how(its.states[~held], its.labels[~held], count=count, decay=decay)
         right[held] = probe.says(its.states[held].float()) == its.labels[held]
     return right
 

@@ -14,6 +14,7 @@ from m2kt.domain import Grammar
 from m2kt.identity import AgentId, PacketId
 from m2kt.language_model import LanguageModel
 from m2kt.meter import DataMeter
+from m2kt.tensors import ConceptValues
 
 
 @final
@@ -72,6 +73,7 @@ class Candidate:
         meter: What training consumed.
         history: For each reported step, figures by name.
         figures: Measurements of the training as a whole, by name.
+        read: phi(c_k) as phase A left it: before L_safety could move it, Float [K, H].
     """
 
     cal: ConceptAlignmentLayer
@@ -80,3 +82,4 @@ class Candidate:
     meter: DataMeter
     history: tuple[Mapping[str, float], ...]
     figures: Mapping[str, float]
+    read: ConceptValues

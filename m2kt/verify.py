@@ -80,9 +80,13 @@ def _marked(probes: ProbeSet, said: Sequence[str]) -> Exam:
 
 
 def audit(student: Student, candidate: Candidate, rules: VerifyRules) -> tuple[str, ...]:
-    """What speaks against the candidate's projected concepts, one sentence each."""
+    """What speaks against the candidate's projected concepts, one sentence each.
+
+    They are looked at as they are, and as they were before L_safety was in the loss: it moves
+    them away from what it knows to be unsafe, and the gate would see a harmless place.
+    """
     with torch.no_grad():
-        values = candidate.cal.values().cpu()
+        values = torch.cat([candidate.cal.values().cpu(), candidate.read])
     found = []
     if not bool(torch.isfinite(values).all()):
         found.append("expected finite projected concepts, found a value that is not")

@@ -49,6 +49,23 @@ def test_what_traces_show_has_something_of_every_group_of_concepts():
     assert representatives(means, 42) == list(range(42))
 
 
+def test_those_that_must_be_there_are_and_the_others_stand_for_the_rest():
+    generator = torch.Generator().manual_seed(0)
+    centres = torch.randn(5, 24, generator=generator)
+    groups = torch.arange(5).repeat(6)
+    means = centres[groups] + 0.1 * torch.randn(30, 24, generator=generator)
+    chosen = representatives(means, 5, [3, 9])
+    assert {3, 9} < set(chosen)
+    assert set(groups[chosen].tolist()) == set(range(5))
+
+
+def test_every_concept_that_was_found_is_shown():
+    config = replace(EXTRACT, find="bottleneck_probing", prompts=200, reveal=0.2)
+    packet = extract_packet(model("mod7-mul"), multiplication(), config, agent=TEACHER, now_s=1.0)
+    shown = {packet.facts[step.concept] for trace in packet.traces for step in trace.steps}
+    assert shown == set(range(len(packet.concepts)))
+
+
 def test_a_fifth_of_the_facts_shows_every_result():
     few = extract_packet(
         model("mod7-mul"), multiplication(), replace(EXTRACT, reveal=0.2), agent=TEACHER, now_s=1.0

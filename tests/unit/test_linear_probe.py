@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from m2kt.linear_probe import Labelled, control_labels, crossvalidated, fit, lower_bound
+from m2kt.linear_probe import Labelled, control_labels, crossvalidated, fit, fit_ridge, lower_bound
 
 
 def blobs(*, types: int = 12, each: int = 8, labels: int = 3, width: int = 20):
@@ -26,6 +26,14 @@ def held_out(states, labels, kinds):
 def test_a_probe_says_the_labels_that_states_hold():
     states, labels, _ = blobs()
     assert bool((fit(states, labels, count=3).says(states) == labels).all())
+
+
+def test_least_squares_say_them_too():
+    states, labels, kinds = blobs()
+    assert bool((fit_ridge(states, labels, count=3).says(states) == labels).all())
+    asked = Labelled(states, labels, kinds)
+    right = crossvalidated(asked, how=fit_ridge, generator=seed())
+    assert float(right.float().mean()) > 0.95
 
 
 def test_what_a_label_means_is_found_in_types_that_the_probe_has_not_seen():

@@ -1,9 +1,12 @@
 from dataclasses import replace
 
+import torch.nn.functional as F  # noqa: N812
+
 from m2kt import domains
 from m2kt.align import align
 from m2kt.domains.relations import Relations
 from m2kt.domains.tables import modular
+from m2kt.losses import LossWeights
 from m2kt.probes import draw_probes
 from m2kt.progress import silent
 from m2kt.reasons import Reason
@@ -27,6 +30,28 @@ def test_an_audit_finds_concepts_that_are_not_finite():
     assert audit(pupil(), candidate, VerifyRules()) == ()
     candidate.cal.phi.maps[0][0].weight.data[0, 0] = float("nan")
     assert "finite" in audit(pupil(), candidate, VerifyRules())[0]
+
+
+def test_an_audit_sees_concepts_as_they_were_before_the_penalty_moved_them():
+    phrases = ("3*5=", "2*6=")
+    unsafe = replace(
+        FAST,
+        readout_steps=12,
+        steps=25,
+        unsafe_phrases=phrases[:1],
+        unsafe_margin=-1.0,
+        weights=LossWeights(safety=30.0),
+    )
+    candidate = align(pupil(), lesson(), multiplication(), unsafe, silent)
+    layer = candidate.cal.config.memory_layer(pupil().language_model.depth)
+    directions = F.normalize(pupil().language_model.last_states(phrases[1:], layer=layer), dim=-1)
+    before, after = (
+        float((F.normalize(values, dim=-1) @ directions.T).max())
+        for values in (candidate.read, candidate.cal.values().detach())
+    )
+    assert after < before - 0.05, "held back, and moved away from all the same"
+    rules = VerifyRules(unsafe_phrases=phrases[1:], unsafe_limit=(before + after) / 2)
+    assert "unsafe directions" in audit(pupil(), candidate, rules)[0]
 
 
 def sitting(per_level: int, *, of: str) -> Sitting:
