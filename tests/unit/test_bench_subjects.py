@@ -19,6 +19,7 @@ def test_a_subjects_lesson_holds_every_concept_of_its_domain(name):
     assert len(lesson.packets) == len(subject(name).teachers)
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", ["arith.digits", "logic.prop"])
 def test_a_whole_packet_of_a_teacher_that_slips_passes_a_students_own_rules(name):
     domain, lesson = domains.get(name), draw_lesson(subject(name), ExtractConfig())

@@ -229,6 +229,7 @@ def test_a_student_that_never_rehearses_finds_what_is_due_and_does_not_write_it(
     assert "finds the concept that is due in 1.00" in its.sentence
 
 
+@pytest.mark.timeout(300)
 def test_a_false_lesson_takes_what_a_student_knew(taught):
     student = replace(reader(), cal=taught.candidate.cal)
     unchecked = replace(TRANSFER, screen=ScreenRules(check_traces=False))
