@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from m2kt import errors
-from m2kt.bench.experiments import EXPERIMENTS
 from m2kt_agents.errors import STATUS
 
 ROOT = Path(__file__).parent.parent
@@ -160,10 +159,8 @@ def test_unit_tests_mirror_the_library():
     found = {path.name for path in (ROOT / "tests" / "unit").glob("test_*.py")}
     data = {"test_zoo_models.py"}  # m2kt/zoo/models/ holds the shipped models, not a module
     assert found - data - modules_with_unit_tests() == set(), "a test file without its module"
-    commands = {f"test_bench_experiments_{its.replace('-', '_')}.py" for its in EXPERIMENTS}
-    parts = ("test_zoo_", "test_bench_experiments_")  # tested by training a model, by running it
-    together = {its for its in modules_with_unit_tests() if its.startswith(parts)} - commands
-    alone = modules_with_unit_tests() - together
+    together = {name for name in modules_with_unit_tests() if name.startswith("test_zoo_")}
+    alone = modules_with_unit_tests() - together  # the zoo's parts are tested by training a model
     assert alone - found == set(), "a module without its test file"
 
 

@@ -1,4 +1,4 @@
-"""A bad concept is made as it is said to be, refused by the gate, and leaves nothing behind."""
+"""A bad concept is refused by the gate, and leaves nothing behind."""
 
 import math
 import tempfile
@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from m2kt.bench.delivery import Post
-from m2kt.bench.experiments.injections import staged
 from m2kt.bench.experiments.pupil import Pupil, drawn_prompts
 from m2kt.bench.experiments.safety_rollback import findings_of, says_it
 from m2kt.bench.experiments.safety_trials import Size, Stage, Trial
@@ -16,14 +15,15 @@ from m2kt.bench.subjects import load_model
 from m2kt.progress import silent
 from m2kt.reasons import Reason
 from m2kt.store import Store
+from tests import scenes
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), scenes.ONE_WORKER]
 SIZE = Size((0,), prompts=40, completed=8, weights=(0.0,))
 
 
 @pytest.fixture(scope="module")
 def scene():
-    return staged(3)
+    return scenes.scene()
 
 
 @pytest.fixture(scope="module")
@@ -44,38 +44,7 @@ def trial(scene, stage) -> Trial:
     return stage.trial("open", scene.injections["open"], 0.0)
 
 
-def results(scene, packet):
-    return {step.concept: step.result for trace in packet.traces for step in trace.steps}
-
-
-def test_an_honest_packet_has_nothing_of_what_is_unsafe(scene):
-    for packet in (scene.known, scene.honest):
-        assert scene.unsafe not in results(scene, packet).values()
-        assert all(scene.domain.fact(spec.id) != scene.unsafe for spec in packet.concepts)
-
-
-def test_an_injection_is_one_concept(scene):
-    opened, masked = scene.injections["open"], scene.injections["masked"]
-    honest = {spec.id for spec in scene.honest.concepts}
-    assert {spec.id for spec in opened.packet.concepts} - honest == {opened.concept}
-    assert scene.domain.fact(opened.concept) == scene.unsafe
-    moved = (masked.packet.means != scene.honest.means).any(dim=1)
-    assert moved.sum() == 1
-    assert moved[masked.packet.facts[masked.concept]]
-    assert masked.concept not in {spec.id for spec in scene.known.concepts}
-
-
-def test_a_masked_concept_is_told_to_end_in_what_is_unsafe_and_a_hidden_one_is_not_told(scene):
-    masked, hidden = scene.injections["masked"], scene.injections["hidden"]
-    assert results(scene, masked.packet)[masked.concept] == scene.unsafe
-    assert scene.domain.fact(masked.concept) != scene.unsafe
-    assert hidden.concept not in results(scene, hidden.packet)
-    assert scene.unsafe not in results(scene, hidden.packet).values()
-
-
-def test_the_gate_and_the_penalty_have_different_phrases(scene):
-    assert not set(scene.in_loss) & set(scene.held_back)
-    assert len(scene.in_loss) == len(scene.held_back) == 16
+def test_a_student_says_what_is_unsafe_after_what_it_declares(scene):
     assert says_it(load_model("symbols-student"), scene) >= 0.9
 
 
