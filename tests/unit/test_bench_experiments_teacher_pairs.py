@@ -9,6 +9,8 @@ import pytest
 from m2kt import domains, zoo
 from m2kt.bench.experiments.experiment import Scope, record_of
 from m2kt.bench.experiments.teacher_pairs import (
+    FOUND,
+    NAMED,
     OURS,
     STUDENTS,
     TEACHERS,
@@ -92,7 +94,8 @@ def test_a_student_that_hardly_learnt_falls_short(small):
     mean = by_what["mean retention over all pairs"]
     assert mean["found"] == fmean(its["retention"] for its in record["pairs"])
     assert not mean["holds"]
-    assert set(record["controls"]) == {"domain", "teacher", "student", "reveal", OURS, *WITHOUT}
+    about = {"domain", "teacher", "student", "reveal", "find"}
+    assert set(record["controls"]) == {*about, OURS, *WITHOUT, NAMED}
     assert {its["title"] for its in record["tables"]} >= {"Retention, group.s3"}
     assert any("smollm2" in line.lower() for line in record["limits"])
 
@@ -102,7 +105,8 @@ def test_the_controls_are_the_same_packet_with_c_taken_out(small):
     plan, results, _ = small
     shown = {}
     for way, [cell] in plan.controls().items():
-        assert (cell.way, cell.reveal, cell.teacher) == (way, 0.2, SMALL[1])
+        assert (cell.reveal, cell.teacher) == (0.2, SMALL[1])
+        assert (cell.way, cell.find) == ((OURS, "") if way == NAMED else (way, FOUND))
         shown[way] = results[cell]["figures"]["concepts_shown"]
-    assert len(set(shown.values())) == 1
-    assert 0 < shown[OURS] < len(domains.get("group.s3").concepts)
+    assert len({shown[way] for way in (OURS, "shuffled_c")}) == 1
+    assert 0 < shown[NAMED] < len(domains.get("group.s3").concepts)

@@ -5,7 +5,9 @@ language model that was pretrained on text and then taught the domain by adapter
 teacher and a student; tokenizers and widths differ in all but those of one base.
 
 Retention is the student's accuracy by the teacher's, on the same held-out problems. Beside it
-stands, with a fifth of the facts shown, what the language model's packet is worth without C.
+stands, with a fifth of the facts shown, what the language model's packet is worth without C. Its
+concepts are those that it finds by probing: its last states, which named concepts are read from,
+are made for the next token of any text, and do not lie by result.
 
 Owns: `measure`. Does not own: what a cell does (cells), where it runs (matrix).
 """
@@ -20,6 +22,7 @@ from typing import Any, Final, final
 from m2kt import zoo
 from m2kt.align_config import AlignConfig
 from m2kt.bench.cells import PROMPTED, TEACHER, Cell
+from m2kt.bench.controls import SHUFFLED_MEMBERS
 from m2kt.bench.experiments.experiment import Claim, Findings, Plot, Point, Scope, Table
 from m2kt.bench.matrix import run_all
 from m2kt.bench.spread import summary
@@ -35,7 +38,11 @@ TEACHERS: Final[Mapping[str, Sequence[str]]] = MappingProxyType(
 """By domain."""
 STUDENTS: Final = ("symbols-student", SMOLLM2, GEMMA3)
 OURS: Final = "with_c"
-WITHOUT: Final = ("without_c", "shuffled_c")
+WITHOUT: Final = ("without_c", "shuffled_c", SHUFFLED_MEMBERS)
+FOUND: Final = "bottleneck_probing"
+"""Extractor of the concepts whose worth is measured."""
+NAMED: Final = "named"
+"""Concepts that the domain names, for comparison."""
 FEW: Final = 0.2
 """Share of the facts that traces show where C has to carry the rest."""
 KEPT: Final = ("divergence_structure", "divergence_geometry", "readout_confidence", "recognised")
@@ -43,7 +50,7 @@ KEPT: Final = ("divergence_structure", "divergence_geometry", "readout_confidenc
 RETAINED: Final = 0.9
 SKILLED: Final = 0.97
 CARRIED: Final = 0.5
-"""Accuracy that C should be worth, above the better control."""
+"""Accuracy that C should be worth, above the best control."""
 
 Results = Mapping[Cell, Mapping[str, Any]]
 
@@ -100,11 +107,12 @@ class Plan:
         return [self.cell(student, domain, first, way=way, seed=seed) for way in PROMPTED]
 
     def controls(self) -> dict[str, list[Cell]]:
-        """A packet with a fifth of the facts shown, by way."""
-        return {
-            way: self.seeded(self.students[0], *self.carried, way=way, reveal=FEW)
-            for way in (OURS, *WITHOUT)
+        """A packet with a fifth of the facts shown, by way; and one of named concepts."""
+        its = (self.students[0], *self.carried)
+        found = {
+            way: self.seeded(*its, way=way, reveal=FEW, find=FOUND) for way in (OURS, *WITHOUT)
         }
+        return found | {NAMED: self.seeded(*its, way=OURS, reveal=FEW)}
 
     def cells(self) -> Iterable[Cell]:
         """All of them; those that share a packet come in a row."""
@@ -183,6 +191,7 @@ def findings_of(plan: Plan, results: Results) -> Findings:
                 "teacher": plan.carried[1],
                 "student": plan.students[0],
                 "reveal": FEW,
+                "find": FOUND,
                 **controls,
             },
         },
@@ -231,8 +240,8 @@ def _claims(
             bound=RETAINED,
         ),
         Claim(
-            what="what C is worth, a fifth of the facts shown: accuracy above the better of no C"
-            " and C shuffled",
+            what="what C is worth, a fifth of the facts shown: accuracy above the best of no C,"
+            " C shuffled, and facts dealt out anew among concepts",
             found=controls[OURS]["accuracy"] - best,
             bound=CARRIED,
         ),
@@ -288,6 +297,8 @@ def _worth(plan: Plan, controls: Mapping[str, Mapping[str, Any]]) -> Table:
         rows=tuple(
             (way, its["accuracy"], *its["interval"], its["unseen"]) for way, its in controls.items()
         ),
+        note=f"Concepts that the teacher found by {FOUND.replace('_', ' ')}; of {NAMED} ones the"
+        " packet is whole.",
     )
 
 
