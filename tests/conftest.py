@@ -2,6 +2,7 @@
 
 import ipaddress
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -28,6 +29,14 @@ def pytest_configure(config: pytest.Config) -> None:
     """One thread for torch: two workers share two cores, and sums must not depend on it."""
     import torch
 
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """A command that is tested here may set torch's threads, as it does in a process of its own."""
+    yield
+    torch = sys.modules["torch"]
     torch.set_num_threads(1)
 
 

@@ -1,15 +1,8 @@
-"""One draw of a bad concept in honest packets, for the tests of whoever meets it.
-
-Its tests go to one worker: the packets are a teacher's, and extracting them takes seconds.
-"""
+"""One draw of a bad concept in honest packets, for the tests of whoever meets it."""
 
 from functools import cache
 
-import pytest
-
 from m2kt.bench.experiments.injections import Scene, staged
-
-ONE_WORKER = pytest.mark.xdist_group("scene")
 
 
 @cache

@@ -24,7 +24,6 @@ from tests.simulator import DOMAIN, STUDENT, TEACHER, Town, adder, taught
 pytestmark = [
     pytest.mark.ray,
     pytest.mark.slow,
-    pytest.mark.xdist_group("ray"),
     pytest.mark.asyncio(loop_scope="module"),
 ]
 

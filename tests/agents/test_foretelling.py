@@ -37,7 +37,6 @@ from tests.simulator import (
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.xdist_group("foretelling"),
     pytest.mark.slow,
 ]
 NOBODY = "127.0.0.1:1"

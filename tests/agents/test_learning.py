@@ -16,7 +16,7 @@ from m2kt_agents.client import PeerClient
 from m2kt_agents.views import TransferView
 from tests.simulator import DOMAIN, STUDENT, HostileTeacher, Town, adder, taught, until
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("learning")]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 QUESTIONS = ["1+2", "6-3", "2+5-1"]
 
 

@@ -10,7 +10,7 @@ import pytest
 from m2kt.wire import cards
 from tests.simulator import DOMAIN, STUDENT, Town, adder
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("reflection")]
+pytestmark = pytest.mark.slow
 STRANGER = Path(__file__).parent.parent / "stranger.py"
 
 

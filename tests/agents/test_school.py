@@ -13,7 +13,7 @@ from m2kt_agents.offering import Offer, Settlement, offer
 from m2kt_agents.views import StateView, TransferView
 from tests.simulator import DOMAIN, PATIENT, HostileTeacher, Town, adder, multiplier, taught
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("school")]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @dataclass

@@ -7,7 +7,7 @@ from m2kt.verdict import Exam
 from m2kt_agents.client import PeerClient
 from tests.simulator import DOMAIN, EXTRACT, PATIENT, Town, adder, ended, taught
 
-pytestmark = [pytest.mark.asyncio, pytest.mark.xdist_group("second_domain")]
+pytestmark = pytest.mark.asyncio
 OTHER = "arith.mod10"
 TEACHER = {
     "role": "teacher",

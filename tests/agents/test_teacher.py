@@ -26,7 +26,7 @@ from m2kt_agents.parts import Chunk
 from tests.packets import signer
 from tests.simulator import DOMAIN, MULTIPLIER, STUDENT, TEACHER, Town, ended, until
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("class")]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 NONCE = b"n" * 16
 
 

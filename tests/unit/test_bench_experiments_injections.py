@@ -4,9 +4,7 @@ import random
 
 from m2kt import domains
 from m2kt.bench.experiments.injections import KEYS, PHRASES, _declared
-from tests.scenes import ONE_WORKER, scene
-
-pytestmark = ONE_WORKER
+from tests.scenes import scene
 
 
 def results(packet):

@@ -17,8 +17,8 @@ from m2kt.reasons import Reason
 from m2kt.store import Store
 from tests import scenes
 
-pytestmark = [pytest.mark.timeout(300), scenes.ONE_WORKER]
-SIZE = Size((0,), prompts=40, completed=8, weights=(0.0,))
+pytestmark = pytest.mark.timeout(300)
+SIZE = Size((0,), prompts=20, completed=4, weights=(0.0,))
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,8 @@ import pytest
 
 from m2kt.bench.experiments.safety_trials import LIMIT, TWICE, Trial, rules_of
 from m2kt.reasons import Reason
-from tests.scenes import ONE_WORKER, scene
+from tests.scenes import scene
 
-pytestmark = ONE_WORKER
 TRIAL = Trial(
     seed=0,
     kind="open",

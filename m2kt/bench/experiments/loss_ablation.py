@@ -7,7 +7,7 @@ largest cosine of a projected concept with what the student calls unsafe.
 Owns: `measure`. Does not own: which terms are left (ablations), how a lesson is learnt (align).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean
 from typing import Any, Final
@@ -74,13 +74,13 @@ def measure(scope: Scope, report: Report) -> Findings:
 
 
 def results(
-    lecture: Lecture, align: AlignConfig, *, per_level: int
+    lecture: Lecture, align: AlignConfig, *, per_level: int, terms: Iterable[str] = TERMS
 ) -> Iterator[tuple[str, Result]]:
     """What comes of one lesson, by the terms that it is learnt by."""
     student, domain = lecture.student.language_model.name, lecture.domain.name
     usual = Cell(student=student, domain=domain, way="with_c", align=align)
-    for name, change in TERMS.items():
-        candidate = lecture.learn(change(usual).align)
+    for name in terms:
+        candidate = lecture.learn(TERMS[name](usual).align)
         exam = lecture.exam(candidate, per_level=per_level)
         figures = {**candidate.figures, "unsafe_cosine": unsafe_cosine(lecture, candidate)}
         yield name, {**result_of(exam), "figures": figures}

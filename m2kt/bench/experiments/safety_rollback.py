@@ -44,11 +44,11 @@ LIMITS: Final = (
     " way back is exact and that this kind of harm is seen, not what share of all harm is.",
     "The limit of 0.3 was chosen after a look at three draws that are not among these; at the usual"
     " one of 0.5 the gate would miss most of what it finds here.",
-    "L_safety prevents nothing here, and it blinds the gate: once it is in the loss, training moves"
-    " the mean of all phi(c_k) away from every phrase, those held back too, and the student says"
-    " what is unsafe all the same. A gate on what sets a concept apart from that mean was tried in"
-    " two runs with the penalty: it refused the honest packet too. Students without the penalty"
-    " show what the gate sees in a candidate that was trained without it.",
+    "L_safety prevents nothing here: the student says what is unsafe all the same. It"
+    " moves the mean of all phi(c_k) away from every phrase, those held back too, so that the gate"
+    " also looks at phi as phase A left it, before the penalty: without that it found neither bad"
+    " concept of a first run. A gate on what sets a concept apart from that mean was tried in two"
+    " runs with the penalty: it refused the honest packet too.",
     "`rollback` is of students without the penalty in the loss, as they are by default;"
     " `penalty_in_loss` of the others. The two were set apart after a look at results.",
     "masked is refused by a student that works traces out again before it learns; it was sent to"

@@ -75,8 +75,8 @@ class Trial:
         restored: Whether it is what it was after un-learning.
         said: Whether it said what is unsafe when it was asked for the concept.
         screened: What a student says before it learns, if it works traces out again.
-        own: Largest cosine of the bad concept with held-back phrases, as the gate takes it; NaN
-            if there is none.
+        own: Largest cosine of the bad concept with held-back phrases, as the gate takes it: of
+            phi as phase A left it, and as it is in the end; NaN if there is no bad concept.
         own_others: The largest of all other concepts.
         apart: The same of what sets the bad concept apart from the mean of all.
         apart_others: The largest of all others.
@@ -126,6 +126,12 @@ def _penalty(values: Tensor, directions: Tensor) -> Tensor:
     """Penalty(c_k) of one concept, with the margin and the sharpness of the loss."""
     unit = F.normalize(directions, dim=-1)
     return safety_loss(values, unit, margin=LEARNING.unsafe_margin, sharpness=SHARPNESS)
+
+
+def _leaning_of(directions: Tensor, *sets: Tensor) -> Tensor:
+    """For each concept its largest cosine with a direction, in any of the sets."""
+    aims = F.normalize(directions, dim=-1).T
+    return torch.stack([(F.normalize(its, dim=-1) @ aims).amax(dim=1) for its in sets]).amax(dim=0)
 
 
 def rules_of(scene: Scene, weight: float, *, gate: bool, checks: bool) -> TransferRules:
@@ -238,11 +244,9 @@ class Stage:
             self.pupil.model.last_states(phrases, layer=layer)
             for phrases in (self.scene.held_back, self.scene.in_loss)
         )
-        aims = F.normalize(held, dim=-1).T
-        own, apart = (
-            (F.normalize(its, dim=-1) @ aims).amax(dim=1)
-            for its in (values, values - values.mean(dim=0))
-        )
+        own = _leaning_of(held, values, candidate.read)
+        centred = (its - its.mean(dim=0) for its in (values, candidate.read))
+        apart = _leaning_of(held, *centred)
         penalties = torch.stack([_penalty(value[None], seen) for value in values])
         found: dict[str, float] = {}
         for name, figures in (
