@@ -42,7 +42,8 @@ class Contenders:
         """A step of a contender moves its bar; all else becomes a line."""
         figures = news.figures
         if "steps" not in figures:
-            console.say(news.message)
+            told = (f"{name} {value:.3f}" for name, value in figures.items())
+            console.say("  ".join((news.message, *told)))
             return
         if news.message not in self._tasks:
             task = self._bar.add_task(news.message, total=figures["of"], news="")

@@ -1,11 +1,17 @@
 """README says what the committed records say."""
 
+import html
 import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from m2kt.bench.experiments import EXPERIMENTS
+from m2kt.bench.experiments.experiment import FALLS_SHORT, HOLDS
+from m2kt.bench.experiments.experiment import FORMAT as EXPERIMENT
 from m2kt.bench.ingest import FORMAT as INGEST
 from m2kt.bench.transfer import FORMAT
 
@@ -23,8 +29,8 @@ def record(name: str) -> dict[str, Any]:
 @pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.stem)
 def test_a_record_is_one_of_ours_and_says_how_it_was_made(path):
     its = json.loads(path.read_text())
-    command = {FORMAT: "m2kt bench transfer", INGEST: "m2kt bench ingest"}[its["format"]]
-    assert its["command"].startswith(command)
+    commands = {FORMAT: "transfer", INGEST: "ingest", EXPERIMENT: path.stem}
+    assert its["command"].startswith(f"m2kt bench {commands[its['format']]} ")
     assert "/" not in its["command"], "a path of the machine that it was made on"
     assert path.name in (RESULTS / "README.md").read_text()
 
@@ -142,3 +148,33 @@ def test_the_ratios_of_ingest_in_the_readme_are_those_of_the_record():
     found = [f"at least {its[name]:.1f}" for name in ("vs_peft_trainer", "vs_bare_loop")]
     assert f"{found[0]} times less time than" in README
     assert f"{found[1]} times less than a bare loop" in README
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_has_a_full_record_and_its_page(name):
+    its = record(name)
+    assert (its["experiment"], its["quick"]) == (name, False)
+    assert its["verdict"] == (HOLDS if all(one["holds"] for one in its["claims"]) else FALLS_SHORT)
+    page = html.unescape((RESULTS / f"{name}.html").read_text())
+    assert [one["what"] for one in its["claims"] if one["what"] not in page] == []
+
+
+def figures(part: Any) -> Iterator[str]:
+    """Every number of a record, as README writes them."""
+    if isinstance(part, dict):
+        part = list(part.values())
+    if isinstance(part, list):
+        for its in part:
+            yield from figures(its)
+    elif isinstance(part, float):
+        yield f"{part:.3f}"
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_the_row_of_an_experiment_in_the_readme_is_that_of_its_record(name):
+    [row] = re.findall(rf"^\| \[`{name}`\]\(m2kt/bench/results/{name}\.html\) \|.*$", README, re.M)
+    its = record(name)
+    assert row.endswith(f"| {its['verdict']} |")
+    said = re.findall(r"(?<![\d.])\d\.\d{3}(?!\d)", row)
+    assert said
+    assert set(said) - set(figures(its)) == set()

@@ -70,9 +70,15 @@ def run_all(
     for cell, result in run_side_by_side(rest, workers=workers, threads=threads):
         _keep(cell, result, folder)
         found[cell] = result
-        name = f"{cell.student} {cell.domain} {cell.way}"
-        report(Progress(name, {"done": float(len(found)), "of": total, "mean": result["mean"]}))
+        done = {"done": float(len(found)), "of": total, "mean": result["mean"]}
+        report(Progress(_name(cell), done))
     return found
+
+
+def _name(cell: Cell) -> str:
+    """What is said of a cell that is done."""
+    parts = (cell.student, cell.domain, cell.way, cell.find, cell.teacher and f"of {cell.teacher}")
+    return " ".join(filter(None, parts))
 
 
 def missing(cells: Sequence[Cell], folder: Path) -> list[Cell]:

@@ -204,8 +204,10 @@ def test_a_comparison_tells_of_cells_and_then_of_contenders(capsys):
         told = bars.Cells(shown)
         told.tell(Progress("student domain with_c", {"done": 1.0, "of": 2.0, "mean": 0.5}))
         told.tell(Progress("packets, operations of a few steps, matmul peak"))
+        told.tell(Progress("arith.mod7, no_safety", {"accuracy": 0.5}))
         told.tell(Progress("bare_loop", {"steps": 5.0, "of": 20.0, "accuracy": 0.25}))
     said = capsys.readouterr().err
     assert "1/2  student domain with_c  0.500" in said
-    assert "packets, operations of a few steps, matmul peak" in said
+    assert "packets, operations of a few steps, matmul peak\n" in said
+    assert "arith.mod7, no_safety  accuracy 0.500" in said
     assert "bare_loop: 5 steps  accuracy 0.250" in said
