@@ -10,7 +10,7 @@ Does not own: the score (m2kt.transferability), fetching packets (fetching).
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Final, final
 
 from m2kt.errors import M2KTError, ShapeError
@@ -84,9 +84,7 @@ class Foreteller:
         return _Shown(address, agent, sample)
 
     async def _weighed(self, shown: _Shown, aptitude: Aptitude) -> Foretold:
-        its = await asyncio.to_thread(
-            outlook, shown.sample, before=aptitude.before, recognised=aptitude.recognised
-        )
+        its = await asyncio.to_thread(outlook, shown.sample, **asdict(aptitude))
         least = self._resources.limits.min_outlook
         refused = its.gain < least
         return Foretold(

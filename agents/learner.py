@@ -113,6 +113,7 @@ class Aptitude:
 
     before: float
     recognised: float
+    relational: bool
 
 
 @final
@@ -164,6 +165,7 @@ class Learner:
         return Aptitude(
             before=exam.mean,
             recognised=recognition(self._student.language_model, grammar),
+            relational=grammar.relational,
         )
 
     def learn(self, assignment: Assignment, report: Report) -> Learnt | Declined:

@@ -142,7 +142,8 @@ class Outlook:
     Attributes:
         before: Share of problems that the student gets right as it stands.
         recognised: See `recognition`.
-        depth: Where the teacher reads, as a share of its layers.
+        depth: Where the teacher reads, as a share of its layers; 1 in a relational domain, whose
+            concepts are input embeddings.
         steadiness: See `steadiness`.
     """
 
@@ -158,11 +159,13 @@ class Outlook:
         return (1 - self.before) * self.recognised * read
 
 
-def outlook(sample: ConceptSample, *, before: float, recognised: float) -> Outlook:
+def outlook(
+    sample: ConceptSample, *, before: float, recognised: float, relational: bool = False
+) -> Outlook:
     """What a transfer of the packet that `sample` is of would gain."""
     return Outlook(
         before=before,
         recognised=recognised,
-        depth=sample.layer / sample.depth,
+        depth=1.0 if relational else sample.layer / sample.depth,
         steadiness=steadiness(sample),
     )

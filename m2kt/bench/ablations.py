@@ -18,8 +18,7 @@
 
 L_safety is no part of these: it is zero unless a student names what is unsafe. `TERMS` are all
 four terms, for a student that does: `all`, `none`, `no_TERM` and `only_TERM`. A phase that none of
-the terms left has a part in has no steps; L_safety is learnt beside either of them, and alone in
-phase A.
+the terms left has a part in has no steps; L_safety has its part in phase B.
 
 Owns: `ABLATIONS`, `TERMS`. Does not own: how they are run (matrix), the loss (losses).
 """
@@ -77,8 +76,8 @@ def _by(*kept: str) -> Change:
         return replace(
             config,
             weights=LossWeights(**weights),
-            readout_steps=config.readout_steps if {"geometry", "safety"} & {*kept} else 0,
-            steps=config.steps if {"structure", "reason"} & {*kept} else 0,
+            readout_steps=config.readout_steps if "geometry" in kept else 0,
+            steps=config.steps if {"structure", "reason", "safety"} & {*kept} else 0,
         )
 
     return _aligned(change)

@@ -18,6 +18,7 @@ from m2kt.align_config import AlignConfig
 from m2kt.bench.baselines import BASELINES, TextConfig, learn
 from m2kt.bench.controls import ALL, thinned
 from m2kt.bench.delivery import STUDENT
+from m2kt.bench.divergence import Learnt, divergence_of
 from m2kt.bench.ridge import ridge
 from m2kt.bench.subjects import Subject, draw_lesson, load_model, subject
 from m2kt.cal import ConceptAlignmentLayer
@@ -65,6 +66,7 @@ class Cell:
         text: For a baseline, how examples are learnt.
         align: How a lesson is learnt.
         teacher: Model that teaches all of the domain; the usual ones if empty.
+        diverged: Whether it is measured how far the student ended from its teachers.
     """
 
     student: str
@@ -83,6 +85,7 @@ class Cell:
     text: TextConfig = field(default_factory=TextConfig)
     align: AlignConfig = field(default_factory=AlignConfig)
     teacher: str = ""
+    diverged: bool = False
 
     def __post_init__(self) -> None:
         known = {*ALL, *BASELINES, *PROMPTED, RIDGE, TEACHER}
@@ -163,7 +166,8 @@ def _taught(
         return cal, figures, _spent(student, lesson.traces)
     if cell.way in ALL:
         candidate = align(student, lesson, domains.get(cell.domain), config, silent)
-        return candidate.cal, dict(candidate.figures), asdict(candidate.meter)
+        far = divergence_of(Learnt(its, lesson, student, candidate)) if cell.diverged else {}
+        return candidate.cal, {**candidate.figures, **far}, asdict(candidate.meter)
     asked = {item.question for item in probes.items}
     examples = BASELINES[cell.way](its, lesson, cell.examples, EXAMPLE_SEED + cell.seed, asked)
     cal = learn(student, lesson, examples, config, cell.text)

@@ -91,11 +91,10 @@ def test_a_phase_has_no_steps_if_no_term_is_left_that_has_a_part_in_it():
     left = {name: change(USUAL).align for name, change in TERMS.items()}
     assert {name for name, its in left.items() if its.readout_steps == 0} == {
         "none",
-        "only_structure",
-        "only_reason",
+        "no_geometry",
+        *(f"only_{name}" for name in FOUR if name != "geometry"),
     }
     assert {name for name, its in left.items() if its.steps == 0} == {
         "none",
         "only_geometry",
-        "only_safety",
     }

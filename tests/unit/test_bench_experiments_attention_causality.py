@@ -1,4 +1,5 @@
 from dataclasses import replace
+from statistics import fmean
 
 import pytest
 import torch
@@ -39,7 +40,9 @@ def test_claims_are_the_worst_of_all(ward):
     better = replace(ward, teacher="another")
     worse = replace(ward, found=replace(ward.found, random_logits=torch.full((200,), 2.0)), seed=1)
     found = findings([better, worse], (0, 1))
-    _, draws, above, _ = found.claims
+    _, draws, passed, above, control, _ = found.claims
+    assert passed.found == fmean([ward.found.p < 0.01, False])
+    assert control.found == ward.control.logits / ward.found.logits
     assert draws.found == float(any(head.weight > 0 for head in ward.found.tested))
     assert above.found == pytest.approx(ward.found.logits - 2.0)
     assert not above.holds
@@ -48,10 +51,18 @@ def test_claims_are_the_worst_of_all(ward):
 
 def test_where_every_set_fails_nothing_is_sent_and_no_claim_is_made_of_it(ward):
     failed = replace(ward, found=replace(ward.found, random_logits=torch.full((200,), 2.0)))
-    sent, draws, _, _ = findings([failed], (0,)).claims
-    assert (sent.found, draws.found) == (1.0, 0.0)
+    sent, draws, passed, *_ = findings([failed], (0,)).claims
+    assert (sent.found, draws.found, passed.found) == (1.0, 0.0, 0.0)
     assert not sent.holds
     assert not draws.holds
+
+
+def test_heads_in_order_take_more_than_drawn_ones(ward):
+    dose = findings([ward], (0,)).claims[-1]
+    assert dose.what.startswith("dose-response")
+    assert dose.holds
+    turned = replace(ward, doses=[(drawn, own) for own, drawn in ward.doses])
+    assert findings([ward, turned], (0,)).claims[-1].found == pytest.approx(-dose.found)
 
 
 def test_heads_of_a_set_that_failed_are_told_without_weight(ward):

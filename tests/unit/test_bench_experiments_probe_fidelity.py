@@ -11,7 +11,7 @@ from m2kt.linear_probe import fit
 NAMES = [f"concept {number}" for number in range(40)]
 WHO = ("student", "teacher")
 PROBE = fit(torch.eye(2), torch.arange(2), count=2)
-NATIVE = NativeProbe({4: PROBE, 5: PROBE}, {4: 0.7, 5: 0.95}, 5, 300)
+NATIVE = NativeProbe({4: PROBE, 5: PROBE}, {4: 0.7, 5: 0.95}, 300)
 
 
 def concepts(accuracy: float, control: float) -> ConceptProbe:

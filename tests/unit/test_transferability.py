@@ -170,3 +170,9 @@ def test_an_outlook_takes_depth_and_steadiness_from_the_sample():
     assert outlook(its, before=0.1, recognised=0.9) == Outlook(
         before=0.1, recognised=0.9, depth=0.75, steadiness=steadiness(its)
     )
+
+
+def test_concepts_that_are_embeddings_are_not_foretold_to_say_nothing():
+    its = sample(noisy(0.5), layer=0, depth=4)
+    assert outlook(its, before=0.1, recognised=1.0).gain == 0.0
+    assert outlook(its, before=0.1, recognised=1.0, relational=True).gain > 0.3

@@ -2,8 +2,8 @@
 
 The probe is fitted on worked problems with drawn results, which hold no fact: at places where
 a symbol follows that stands in the text already, and the student as it is puts it first. Which
-hidden state and which penalty are taken is decided there, too. No concept, no packet and no
-result of a fact has a part in it.
+penalty is taken is decided there, too. No concept, no packet and no result of a fact has a part
+in it.
 
 Owns: `Native`, `NativeProbe`, `native_probe`, `injected`, `penalised`.
 Does not own: the probe (linear_probe), what is injected (probe_fidelity).
@@ -33,7 +33,7 @@ PLACES: Final = 256
 
 PENALTIES: Final = (1e-2, 1e-1, 1.0, 10.0)
 SLACK: Final = 0.01
-"""Of accuracy, which a stronger penalty or a lower hidden state may cost."""
+"""Of accuracy, which a stronger penalty may cost."""
 
 PROBE_SEED: Final = 0
 """Of folds."""
@@ -58,19 +58,22 @@ class Native:
 @final
 @dataclass(frozen=True, slots=True, eq=False)
 class NativeProbe:
-    """Probes of the hidden states from the memory on, and the one that counts.
+    """Probes of the hidden states from the memory on; the last one counts.
 
     Attributes:
         probes: By number of the hidden state.
         accuracy: The same, cross-validated by text, on native states.
-        chosen: The lowest state whose accuracy is within `SLACK` of the best.
         places: On which each was fitted.
     """
 
     probes: Mapping[int, LinearProbe]
     accuracy: Mapping[int, float]
-    chosen: int
     places: int
+
+    @property
+    def chosen(self) -> int:
+        """The last hidden state: c_k is read from the teacher's."""
+        return max(self.probes)
 
 
 def native_probe(
@@ -91,9 +94,7 @@ def native_probe(
         its = Labelled(states, native.labels, native.texts)
         penalty, accuracy[layer] = penalised(its)
         probes[layer] = fit(states, native.labels, count=len(grammar.symbols), decay=penalty)
-    enough = max(accuracy.values()) - SLACK
-    chosen = min(layer for layer, share in accuracy.items() if share >= enough)
-    return NativeProbe(probes, accuracy, chosen, len(native.labels))
+    return NativeProbe(probes, accuracy, len(native.labels))
 
 
 def penalised(its: Labelled) -> tuple[float, float]:

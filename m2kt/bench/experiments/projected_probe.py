@@ -21,7 +21,7 @@ from m2kt.drills import DrillPlan, Drills, drill
 
 CONTEXTS: Final = 4
 """Places at which each concept is read."""
-TEXTS: Final = 96
+TEXTS: Final = 256
 """Worked problems on which a native probe is fitted."""
 NATIVE_SEED: Final = 5
 PLACE_SEED: Final = 1_000

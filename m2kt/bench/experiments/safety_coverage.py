@@ -53,6 +53,8 @@ LIMITS: Final = (
     " at lists. What a concept means, and what a student makes of it, it does not look at.",
     "Recall is of families that we thought of, in variants that our code makes: it is no share of"
     " the harm that there is.",
+    "Bounds on recall and on false positives are on the estimates; with so few packets a family"
+    " the intervals beside them reach below the one and above the other.",
     "Variants that are made of one extraction are not independent of one another; intervals take"
     " them as if they were.",
     "Honest packets are those whose traces are all right by the domain's facts. A teacher that"

@@ -27,7 +27,7 @@ from m2kt.progress import Progress, Report
 from m2kt.store import Store
 
 SMALL: Final = Size((0,), prompts=200, completed=60, weights=(NONE, 1.0))
-LARGE: Final = Size((0, 1, 2), prompts=1_000, completed=100, weights=(NONE, 1.0))
+LARGE: Final = Size((6, 7, 8), prompts=1_000, completed=100, weights=(NONE, 1.0))
 
 
 ABOUT: Final = (
@@ -42,8 +42,11 @@ ABOUT: Final = (
 LIMITS: Final = (
     "One domain (group.s3), one small student, one symbol and one concept a run: it says that the"
     " way back is exact and that this kind of harm is seen, not what share of all harm is.",
-    "The limit of 0.3 was chosen after a look at three draws that are not among these; at the usual"
-    " one of 0.5 the gate would miss most of what it finds here.",
+    "The limit of 0.3, and what the gate looks at, were chosen after looks at draws 0 to 3, none of"
+    " which is in the full run; the quick one is draw 0, so it shows that all of it works, no more."
+    " At the usual limit of 0.5 the gate would miss most of what it finds here.",
+    "Phrases of the loss and of the gate are draws of one form, look-ups that the symbol answers:"
+    " what is held back is another draw, not another kind.",
     "L_safety prevents nothing here: the student says what is unsafe all the same. It"
     " moves the mean of all phi(c_k) away from every phrase, those held back too, so that the gate"
     " also looks at phi as phase A left it, before the penalty: without that it found neither bad"

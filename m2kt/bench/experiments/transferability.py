@@ -37,6 +37,8 @@ RESAMPLES: Final = 2_000
 TRIED: Final = 20
 """Problems of each level by which a student learns how often it is right as it stands."""
 LAYERS: Final = (-1, -2)
+BEFORE: Final = "zero_shot"
+"""How it is measured what a student knew: not on the problems by which a gain is foretold."""
 STUDENTS: Final[Mapping[str, tuple[str, ...]]] = {
     "arith.mod7": ("symbols-student", "mod10", "mod7-flipped"),
     "arith.mod10": ("symbols-student", "mod7-addsub", "mod7-mul", "mod7-flipped"),
@@ -68,15 +70,16 @@ def measure(scope: Scope, report: Report) -> Findings:
         told[pair] = _foretold(pair)
         report(Progress(f"{pair.student} {pair.domain} {pair.layer}", {"gain": told[pair].gain}))
     cells = {pair: _cells(pair, seeds, quick=scope.quick) for pair in pairs}
+    before = {pair: replace(its[0], way=BEFORE, layer=None) for pair, its in cells.items()}
     results = run_all(
-        [cell for its in cells.values() for cell in its],
+        [*(cell for its in cells.values() for cell in its), *before.values()],
         scope.cells,
         workers=scope.workers,
         threads=scope.threads,
         report=report,
     )
     gains = {
-        pair: fmean(results[cell]["mean"] for cell in cells[pair]) - told[pair].before
+        pair: fmean(results[cell]["mean"] for cell in cells[pair]) - results[before[pair]]["mean"]
         for pair in pairs
     }
     return _findings(pairs, told, gains, seeds)
@@ -139,6 +142,7 @@ def _findings(
     seeds: tuple[int, ...],
 ) -> Findings:
     rank = _rank(pairs, {pair: told[pair].gain for pair in pairs}, gains)
+    within = _by_headroom(pairs, told, gains)
     parts = {
         name: _rank(pairs, {pair: getattr(told[pair], name) for pair in pairs}, gains)
         for name in ("recognised", "depth", "steadiness")
@@ -151,43 +155,68 @@ def _findings(
         ),
         claims=(
             Claim(what="rank correlation of foretold and measured gain", found=rank[0], bound=AIM),
-            Claim(what="its lower 95 % bound, over pairs", found=rank[1], bound=0.0),
+            Claim(
+                what="its lower 95 % bound, over domains and pairs in them",
+                found=rank[1],
+                bound=0.0,
+            ),
             Claim(what="pairs", found=float(len(pairs)), bound=12.0),
         ),
         figures={
             "transferability": {"spearman": rank[0], "low": rank[1], "high": rank[2]},
             "parts": {name: its[0] for name, its in parts.items()},
-            "pairs": [
-                {**asdict(pair), **asdict(told[pair]), "gain": gains[pair]} for pair in pairs
-            ],
+            "by_headroom": {name: its[0] for name, its in within.items()},
+            "pairs": [asdict(its) | asdict(told[its]) | {"gain": gains[its]} for its in pairs],
         },
-        tables=(_table(pairs, told, gains), _parts_table(rank, parts)),
+        tables=(_table(pairs, told, gains), _parts_table(rank, parts | within)),
         plots=(_plot(pairs, told, gains),),
-        limits=(
-            "Half of the pairs read concepts one layer before the teacher's last: without them"
-            " the gains differ less, and so can be ranked less.",
-            "The exponent on depth comes from an earlier record of the same teachers.",
-        ),
+        limits=LIMITS,
         student="several",
         seeds=seeds,
     )
 
 
+LIMITS: Final = (
+    "Half of the pairs read concepts one layer before the teacher's last: without them"
+    " the gains differ less, and so can be ranked less.",
+    "The form of the score and its exponent on depth were chosen on the same teachers, the"
+    " exponent from an earlier record; other parts were tried there and told nothing.",
+    "Much of a gain is headroom, which the score knows: beside it stand the correlations of"
+    " what is foretold and measured as shares of headroom, over all pairs and by layer.",
+    "Relational domains (arith.mod97) are left out: their concepts are embeddings.",
+)
+
+
 def _rank(
     pairs: Sequence[Pair], score: Mapping[Pair, float], gains: Mapping[Pair, float]
 ) -> tuple[float, float, float]:
-    """Spearman's correlation, and 95 % of a bootstrap over pairs."""
+    """Spearman's correlation, and 95 % of a bootstrap over domains, then pairs in each."""
     x, y = (np.array([its[pair] for pair in pairs]) for its in (score, gains))
+    names = [pair.domain for pair in pairs]
+    rows = [np.flatnonzero([its == name for its in names]) for name in dict.fromkeys(names)]
     if len(set(x.tolist())) < 2 or len(set(y.tolist())) < 2:
         return 0.0, 0.0, 0.0
     rng = np.random.default_rng(0)
     found = []
     for _ in range(RESAMPLES):
-        drawn = rng.integers(len(pairs), size=len(pairs))
+        chosen = (rows[number] for number in rng.integers(len(rows), size=len(rows)))
+        drawn = np.concatenate([rng.choice(its, size=len(its)) for its in chosen])
         if len(set(x[drawn])) > 1 and len(set(y[drawn])) > 1:
             found.append(float(spearmanr(x[drawn], y[drawn]).statistic))
     low, high = np.quantile(found, [0.025, 0.975])
     return float(spearmanr(x, y).statistic), float(low), float(high)
+
+
+def _by_headroom(
+    pairs: Sequence[Pair], told: Mapping[Pair, Outlook], gains: Mapping[Pair, float]
+) -> dict[str, tuple[float, float, float]]:
+    """The same of both as shares of what is left to gain: of all pairs, and by layer."""
+    left = {pair: max(1e-6, 1 - told[pair].before) for pair in pairs}
+    foretold = {pair: told[pair].gain / left[pair] for pair in pairs}
+    shares = {pair: gains[pair] / left[pair] for pair in pairs}
+    some = {"all": list(pairs)}
+    some |= {f"layer {layer}": [its for its in pairs if its.layer == layer] for layer in LAYERS}
+    return {f"gain by headroom, {name}": _rank(its, foretold, shares) for name, its in some.items()}
 
 
 def _table(
