@@ -159,12 +159,12 @@ class Learner:
 
     def aptitude(self, domain: str, kept: KeptCal | None) -> Aptitude:
         """What an outlook needs of the student: two small measurements, no lesson."""
-        grammar, rules = domains.get(domain), self._rules.verify
+        grammar, rules, shape = domains.get(domain), self._rules.verify, self._rules.align.cal
         held = draw_probes(grammar, seed=rules.probe_seed, per_level=rules.probes_per_level)
         exam = examine(self._student, grammar, tried(grammar, held), self._layer(kept))
         return Aptitude(
             before=exam.mean,
-            recognised=recognition(self._student.language_model, grammar),
+            recognised=recognition(self._student.language_model, grammar, shape),
             relational=grammar.relational,
         )
 

@@ -171,13 +171,18 @@ class _Alignment:
         if self.reading.complete:
             self.learn_to_read(self.config.learning_rate)
             return self.reading.read()
-        begun = {name: its.clone() for name, its in self.cal.state_dict().items()}
+        begun, told = (
+            {name: its.clone() for name, its in self.cal.state_dict().items()},
+            self.reading,
+        )
         self.learn_to_read(self.config.reading_rate)
         read, figures = self.reading.read()
         self.cal.load_state_dict(begun)
         self.reading = replace(self.reading, shown=read)
         self.learn_to_read(self.config.learning_rate, first=self.config.readout_steps)
-        return read, figures | {"loss_geometry": self.reading.read()[1]["loss_geometry"]}
+        ended = told.read()[1]  # phi is another now: what it says of what traces show
+        kept = {name: ended[name] for name in ("readout_agreement", "divergence_geometry")}
+        return read, figures | kept | {"loss_geometry": self.reading.read()[1]["loss_geometry"]}
 
     def learn_to_read(self, rate: float, first: int = 0) -> None:
         """L_geo is the read-out: the target is the move that leads to the symbol.

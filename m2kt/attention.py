@@ -122,9 +122,20 @@ def _attend(  # noqa: PLR0913 - transformers calls it
     value: Float[Tensor, "B K L W"],
     attention_mask: Float[Tensor, "B 1 T L"] | None,
     scaling: float | None = None,
+    softcap: float | None = None,
+    s_aux: Tensor | None = None,
     **_: Any,  # noqa: ANN401 - whatever transformers hands over
 ) -> tuple[Float[Tensor, "B T H W"], None]:
-    """Attention as it is always computed, recorded and changed; K heads of keys for H."""
+    """Attention as it is always computed, recorded and changed; K heads of keys for H.
+
+    Raises:
+        CompatibilityError: the model computes it otherwise: it caps scores, or has sinks.
+    """
+    if softcap is not None or s_aux is not None:
+        raise CompatibilityError(
+            "expected attention as a softmax of scores, found one with capped scores or sinks;"
+            " its heads cannot be tested yet: set heads to 0"
+        )
     shared = query.shape[1] // key.shape[1]
     keys, values = _repeated(key, shared), _repeated(value, shared)
     scores = query @ keys.mT * (query.shape[-1] ** -0.5 if scaling is None else scaling)

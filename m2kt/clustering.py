@@ -92,8 +92,10 @@ def agreement(clusters: Int[Tensor, "N"], said: Int[Tensor, "N"], asked: Int[Ten
     Args:
         clusters: Cluster of each place.
         said: What is said there, as a number.
-        asked: 1 where it is asked, 0 where it is learnt.
+        asked: 1 where it is asked, 0 where it is learnt. Nothing is told where nobody is asked.
     """
+    if not bool(asked.any()):
+        return 0.0
     table = torch.zeros(int(clusters.max()) + 1, int(said.max()) + 1)
     learnt = asked == 0
     table.index_put_(

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from m2kt.betting import p_value
+from m2kt.errors import RequestError
 from m2kt.symptoms import MEANINGS, Cause, Diagnosis, Symptom
 from m2kt.verdict import Exam
 from m2kt.workings import Working
@@ -40,6 +41,14 @@ class DiagnosisRules:
     gap: float = 0.2
     fewest: int = 8
     alpha: float = 0.05
+
+    def __post_init__(self) -> None:
+        shares = (self.good, self.mostly, self.gap, self.alpha)
+        if not all(0 <= its <= 1 for its in shares) or self.fewest < 1:
+            raise RequestError(
+                "expected good, mostly, gap and alpha from 0 to 1 and fewest >= 1, found"
+                f" {self.good}, {self.mostly}, {self.gap}, {self.alpha}, {self.fewest}"
+            )
 
 
 def diagnose(

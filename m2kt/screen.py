@@ -30,7 +30,7 @@ Finding = tuple[Reason, str]
 MOST_VALUES: Final = 1 << 28
 """Numbers in a tensor."""
 MOST_ITEMS: Final = 1 << 17
-"""Concepts, traces, symbols, tested heads, steps of all traces."""
+"""Concepts, their facts, traces, symbols, tested heads, steps of all traces."""
 MOST_CHARACTERS: Final = 1 << 13
 """Characters of a text: of a concept, a trace, a symbol or the provenance."""
 SUM_TOLERANCE: Final = 2**-6
@@ -104,12 +104,13 @@ def bounds(packet: AuthenticPacket, domain: Domain, rules: ScreenRules) -> Itera
         yield (Reason.BAD_SHAPE, f"expected exemplars, found {tuple(content.exemplars.shape)}")
     steps = sum(len(trace.steps) for trace in content.traces)
     parts = (content.concepts, content.traces, content.symbols, content.heads)
-    items = max(*map(len, parts), steps)
+    facts = sum(len(spec.facts) for spec in content.concepts)
+    items = max(*map(len, parts), steps, facts)
     values = max(tensor.numel() for tensor in _tensors(content).values())
     longest = max(map(len, _texts(content)))
     for found, most, what in (
         (values, MOST_VALUES, "numbers in a tensor"),
-        (items, MOST_ITEMS, "concepts, traces, steps, symbols and tested heads each"),
+        (items, MOST_ITEMS, "concepts, facts, traces, steps, symbols and tested heads each"),
         (longest, MOST_CHARACTERS, "characters in a text"),
     ):
         if found > most:

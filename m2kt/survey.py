@@ -28,6 +28,8 @@ BATCH: Final = 32
 """Texts that are read in one go."""
 BACK: Final = 4
 """Positions that are measured: the place itself, and those up to BACK - 1 tokens before it."""
+FEWEST: Final = 20
+"""Texts that a survey takes at least."""
 MEASURED: Final = 400
 """Places at which every layer and position is measured."""
 
@@ -152,20 +154,28 @@ class Survey:
 def survey(teacher: LanguageModel, grammar: Grammar, *, prompts: int, rng: random.Random) -> Survey:
     """Poses `prompts` different questions at most, and reads what the teacher writes under them.
 
-    Nothing but the form of the texts is used: which concepts there are, the grammar is not asked.
+    Nothing but the form of the texts is used. Which facts there are, the grammar is asked for one
+    thing: texts that recall others, which the teacher is not to teach, are left out.
 
     Raises:
-        CompatibilityError: the teacher writes nothing that the grammar can read.
+        CompatibilityError: there are too few texts that the grammar can read, or all say the same.
     """
     drawn = [grammar.question(rng, rng.choice(grammar.levels)).text for _ in range(prompts)]
     questions = list(dict.fromkeys(drawn))
-    traces = written(teacher, grammar, questions, level=grammar.levels[-1])
-    if not traces:
+    taught = set(grammar.facts)
+    traces = [
+        trace
+        for trace in written(teacher, grammar, questions, level=grammar.levels[-1])
+        if taught.issuperset(map(grammar.recalled, trace.steps))
+    ]
+    its = _surveyed(teacher, grammar, traces, len(questions)) if len(traces) >= FEWEST else None
+    if its is None or len(set(its.facts)) < 2 or len(its.said.unique()) < 2:
         raise CompatibilityError(
-            f"expected texts of {grammar.name}, found none that its grammar can read among"
-            f" {len(questions)} of {teacher.name}; is this the right teacher for the domain?"
+            f"expected {FEWEST} texts of {grammar.name} about different facts, found {len(traces)}"
+            f" that can be read among {len(questions)} of {teacher.name}; raise `prompts`, or is"
+            " this the right teacher for the domain?"
         )
-    return _surveyed(teacher, grammar, traces, len(questions))
+    return its
 
 
 def _surveyed(

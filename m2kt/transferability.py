@@ -115,15 +115,27 @@ def steadiness(sample: ConceptSample) -> float:
 
 
 def recognition(
-    model: LanguageModel, grammar: Grammar, *, contexts: int = 4, seed: int = 0
+    model: LanguageModel,
+    grammar: Grammar,
+    shape: CALConfig | None = None,
+    *,
+    contexts: int = 4,
+    seed: int = 0,
 ) -> float:
     """Share of places at which the frozen student's states tell which concept is due.
 
     Needs nothing from a teacher. 1 in a relational domain, where it is not asked.
+
+    Args:
+        model: The student.
+        grammar: Whose concepts.
+        shape: Of the CAL that it would learn; the usual one if None.
+        contexts: Places for each concept.
+        seed: Of the problems.
     """
     if grammar.relational:
         return 1.0
-    shape = CALConfig()
+    shape = shape or CALConfig()
     plan = DrillPlan(
         layer=shape.memory_layer(model.depth), look=shape.prefix(model.depth), contexts=contexts
     )

@@ -114,11 +114,12 @@ def truth(lesson: Lesson, domain: Domain) -> dict[str, float]:
 def fidelity(lesson: Lesson, domain: Domain) -> dict[str, float]:
     """`concept_fidelity`: share of the facts that a linear probe reads out of C.
 
-    It is asked for no fact that it was fitted on. Nothing where concepts are no facts.
+    It is asked for no fact that it was fitted on. Nothing where concepts are no facts, or were
+    found by the teacher: of these there may be one for each result, which could not be held out.
     """
     right: list[Tensor] = []
-    for packet in () if domain.relational else lesson.packets:
-        content, known = packet.packet, {spec.id for spec in domain.concepts}
+    known = set() if domain.relational else {spec.id for spec in domain.concepts}
+    for content in (packet.packet for packet in lesson.packets):
         rows = [row for row, spec in enumerate(content.concepts) if spec.id in known][:PROBED]
         if len(rows) < FOLDS:
             continue

@@ -14,6 +14,8 @@ from m2kt.reasons import Reason
 
 SHOWN: Final = 80
 """Characters of a foreign text that are repeated."""
+DIGITS: Final = 9
+"""Of the number of a concept that a teacher found, at most."""
 FOUND_MARK: Final = "~"
 """Stands in the id of a concept that a teacher found, before its number."""
 
@@ -47,7 +49,7 @@ def strange_concepts(content: KnowledgePacket, grammar: Grammar) -> Iterator[tup
     for spec in content.concepts:
         known = public.get(spec.id)
         if known is None and spec.members:
-            yield from _strange_find(spec, content, public)
+            yield from _strange_find(spec, content, public, relational=grammar.relational)
         elif known is None:
             yield (
                 Reason.UNSUPPORTED_DOMAIN,
@@ -57,22 +59,35 @@ def strange_concepts(content: KnowledgePacket, grammar: Grammar) -> Iterator[tup
             yield (
                 Reason.MALFORMED,
                 f"expected {spec.id} with gloss and prompt as published ({known.gloss!r},"
-                f" {known.prompt!r}), found {spec.gloss[:SHOWN]!r}, {spec.prompt[:SHOWN]!r}",
+                f" {known.prompt!r}) and no members, found {spec.gloss[:SHOWN]!r},"
+                f" {spec.prompt[:SHOWN]!r} and {len(spec.members)}; send it as it is published",
             )
-    held = Counter(name for spec in content.concepts for name in spec.members or (spec.id,))
+    held = Counter(name for spec in content.concepts for name in spec.facts)
     for name, count in held.items():
         if count > 1:
             yield (
                 Reason.MALFORMED,
-                f"expected each fact in one concept, found {name[:SHOWN]!r} in {count}",
+                f"expected each fact in one concept and once, found {name[:SHOWN]!r} {count} times;"
+                " leave it in one",
             )
 
 
 def _strange_find(
-    spec: ConceptSpec, content: KnowledgePacket, public: Mapping[str, ConceptSpec]
+    spec: ConceptSpec,
+    content: KnowledgePacket,
+    public: Mapping[str, ConceptSpec],
+    *,
+    relational: bool,
 ) -> Iterator[tuple[Reason, str]]:
     """What is wrong with a concept that the teacher found."""
     about = content.provenance
+    if relational:
+        yield (
+            Reason.MALFORMED,
+            f"expected the concepts that {about.domain} names, whose facts relate them, found"
+            f" {spec.id[:SHOWN]!r} made of {len(spec.members)}; send those that it names",
+        )
+        return
     unknown = sorted(set(spec.members) - public.keys())
     if unknown:
         yield (
@@ -82,7 +97,8 @@ def _strange_find(
         )
         return
     _, mark, number = spec.id.rpartition(FOUND_MARK)
-    numbered = int(number) if mark and number.isascii() and number.isdecimal() else 0
+    plain = mark and len(number) <= DIGITS and number.isascii() and number.isdecimal()
+    numbered = int(number) if plain else 0
     members = [public[name] for name in spec.members]
     wanted = found_spec(about.domain, about.teacher, numbered, members)
     if wanted != spec:

@@ -95,7 +95,7 @@ def without_c(packet: KnowledgePacket, model: LanguageModel, grammar: Grammar) -
 def thinned(packet: KnowledgePacket, grammar: Grammar, held: float) -> KnowledgePacket:
     """Of the concepts that no trace shows, C holds the share `held`; the others are gone."""
     shown = {name for trace in packet.traces for its in trace.steps for name in grammar.names(its)}
-    hidden = [s.id for s in packet.concepts if shown.isdisjoint(s.members or (s.id,))]
+    hidden = [s.id for s in packet.concepts if shown.isdisjoint(s.facts)]
     rng = random.Random(packet.provenance.seed)
     left_out = set(rng.sample(hidden, round((1 - held) * len(hidden))))
     if not left_out:

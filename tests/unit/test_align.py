@@ -108,6 +108,9 @@ def test_what_no_trace_shows_is_read_and_then_said_by_a_phi_that_began_anew():
     assert steps == sorted(set(steps)), "steps are numbered through"
     hot.learn_to_read(FAST.reading_rate)
     assert its.cal.values().norm() < hot.cal.values().norm() / 2
+    slow = replace(FAST, learning_rate=1e-9)
+    _, left = _Alignment(pupil(), taught, multiplication(), slow, told.append).read_out()
+    assert left["readout_agreement"] < 0.5, "of the phi that is kept, not of the one that read"
 
 
 def test_a_relational_lesson_is_learnt_from_elements_operators_and_some_facts():

@@ -3,6 +3,7 @@ import torch
 from transformers import (
     AutoModelForCausalLM,
     BloomConfig,
+    Gemma2Config,
     Gemma3TextConfig,
     GPT2Config,
     GPTNeoXConfig,
@@ -137,3 +138,9 @@ def test_a_model_whose_attention_cannot_be_exchanged_is_refused():
     lm = untrained(BloomConfig(vocab_size=61, hidden_size=32, n_layer=2, n_head=4))
     with pytest.raises(CompatibilityError, match="can be exchanged"), attended(lm):
         pass
+
+
+def test_a_model_that_computes_attention_otherwise_is_refused():
+    lm = untrained(Gemma2Config(**SIZES, **GEMMA))
+    with pytest.raises(CompatibilityError, match="capped"), attended(lm):
+        lm(IDS)

@@ -53,3 +53,8 @@ def test_a_cluster_tells_what_was_said_at_its_other_places():
     clusters, said = torch.tensor([0, 0, 1, 1, 1, 0]), torch.tensor([4, 4, 2, 2, 3, 4])
     asked = torch.tensor([0, 1, 0, 1, 1, 1])
     assert agreement(clusters, said, asked) == 0.75
+
+
+def test_where_nobody_is_asked_nothing_is_told():
+    none = torch.zeros(4, dtype=torch.long)
+    assert agreement(torch.tensor([0, 0, 1, 1]), torch.tensor([2, 2, 3, 3]), none) == 0.0

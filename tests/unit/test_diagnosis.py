@@ -9,6 +9,7 @@ from m2kt.cal import CALConfig
 from m2kt.combine import CombineRules, combine
 from m2kt.diagnosis import DiagnosisRules, diagnose
 from m2kt.domains.tables import modular
+from m2kt.errors import RequestError
 from m2kt.extract import extract_packet
 from m2kt.packet import ActivationMaps, KnowledgePacket
 from m2kt.probes import draw_probes
@@ -260,3 +261,9 @@ def test_who_rehearses_single_facts_alone_does_not_put_them_in_chains():
     symptom, cause, its = seen(verify(sitting, candidate, VerifyRules(), silent).evidence)
     assert (symptom, cause) == (Symptom.CHAINS_WRONG, Cause.NOT_FOLLOWED)
     assert its.figures["facts_right"] > 0.9 > its.figures["chains_right"]
+
+
+@pytest.mark.parametrize("wrong", [{"fewest": 0}, {"good": 1.5}, {"gap": float("nan")}])
+def test_rules_that_cannot_be_are_refused(wrong):
+    with pytest.raises(RequestError, match="from 0 to 1"):
+        DiagnosisRules(**wrong)

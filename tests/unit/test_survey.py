@@ -85,3 +85,16 @@ def test_in_the_last_layer_all_attribution_is_at_the_place_itself():
 def test_a_teacher_that_writes_nothing_of_the_domain_is_no_teacher():
     with pytest.raises(CompatibilityError, match="right teacher"):
         survey(model("mod7-mul"), domains.get("group.s3"), prompts=5, rng=random.Random(0))
+
+
+def test_texts_about_facts_that_the_teacher_does_not_teach_are_left_out():
+    some = [spec.id for spec in multiplication().concepts if "0" not in spec.prompt][:20]
+    part = multiplication().restrict(frozenset(some))
+    its = survey(model("mod7-mul"), part, prompts=200, rng=random.Random(0))
+    assert set(its.facts) <= set(part.facts)
+    assert len(its.rows) >= 20
+
+
+def test_a_handful_of_texts_is_too_few():
+    with pytest.raises(CompatibilityError, match="raise `prompts`"):
+        survey(model("mod7-mul"), multiplication(), prompts=10, rng=random.Random(0))

@@ -5,10 +5,11 @@ import pytest
 
 from m2kt.combine import CombineRules, combine
 from m2kt.domain import ConceptSpec
+from m2kt.domains.relations import Relations
 from m2kt.extract import extract_packet
 from m2kt.packet import KnowledgePacket, Lesson, ScreenedPacket
 from m2kt.reasons import Reason
-from m2kt.screen import ScreenRules, screen
+from m2kt.screen import MOST_ITEMS, ScreenRules, screen
 from m2kt.verdict import Rejected
 from m2kt.vocabulary import found_spec, strange_concepts
 from tests.lessons import EXTRACT, TEACHER, authentic, model, multiplication, taught_packet
@@ -105,3 +106,27 @@ def test_a_denied_fact_is_found_inside_a_found_concept():
     found = screen(authentic(packet()), multiplication(), rules)
     assert isinstance(found, Rejected)
     assert found.reasons == (Reason.DENIED_CONCEPT,)
+
+
+def test_a_named_concept_has_no_members():
+    first, *rest = taught_packet().concepts
+    false = replace(taught_packet(), concepts=(replace(first, members=("x",)), *rest))
+    assert any("no members" in said for _, said in strange_concepts(false, multiplication()))
+
+
+def test_a_number_without_end_is_no_number():
+    its = altered(lambda spec: replace(spec, id=spec.id + "1" * 5000))
+    assert {reason for reason, _ in strange_concepts(its, multiplication())} == {Reason.MALFORMED}
+
+
+def test_concepts_that_are_related_are_not_found():
+    domain = Relations(multiplication())
+    said = [text for _, text in strange_concepts(packet(), domain)]
+    assert any("whose facts relate them" in text for text in said)
+
+
+def test_facts_count_where_a_packet_is_bounded():
+    its = altered(lambda spec: replace(spec, members=tuple(map(str, range(MOST_ITEMS + 1)))))
+    found = screened(its)
+    assert isinstance(found, Rejected)
+    assert Reason.OVERSIZE in found.reasons
