@@ -69,7 +69,8 @@ def read(file: Path) -> Record:
     if not isinstance(found, dict):
         raise RequestError(f"expected a record in {file}, found {found!r:.80}; {remedy}")
     known = _pages()
-    if (stated := found.get("format")) not in known:
+    stated = found.get("format")
+    if not isinstance(stated, str) or stated not in known:
         raise RequestError(
             f"expected format {' or '.join(known)} in {file}, found {stated!r:.80}; {remedy}"
         )

@@ -117,6 +117,7 @@ class PeerClient:
 
         Raises:
             PacketError: the sample is malformed, or larger than a sample may be.
+            CompatibilityError: the teacher's concepts have one exemplar each.
         """
         from m2kt.wire.samples import sample_from_wire  # needs torch: only students ask for it
 

@@ -12,7 +12,7 @@ Does not own: the outlook (foretelling), checking what comes (intake), what beco
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing
 from typing import Final, final
 
@@ -48,6 +48,8 @@ CONTROL_S: Final = 10.0
 Parts = AsyncGenerator[Envelope | Chunk, None]
 Ask = Callable[[int, float], Parts]
 """From the first chunk that is wanted and a deadline to a stream of parts."""
+Result = AuthenticPayload | Refusal
+"""What comes of one source."""
 
 
 @final
@@ -66,26 +68,34 @@ class Fetcher:
 
     async def gather(self, order: LearnOrder, transfer: TransferId) -> Gathered:
         """Asks every source of `order` at once; each gives a packet or a refusal."""
-        teachers = list(order.teachers)
+        teachers, packets = list(order.teachers), list[PacketId]()
         refusals: list[Refusal] = []
-        pulls: list[tuple[str, Awaitable[AuthenticPayload]]] = []
         if order.discover:
             try:
                 found, packets = await self._discover(order)
             except M2KTError as error:
                 refusals.append(Refusal(order.broker, error.reason, str(error)))
-                found, packets = [], []
+                found = []
             known, strangers = self._told_apart(found)
             refusals += strangers
             teachers += known
-            pulls = [(f"packet {p}", self._from_broker(order, p)) for p in packets]
-        promising, declined = await self._promising(order, list(dict.fromkeys(teachers)))
-        refusals += declined
-        pulls += [(address, self._from_teacher(order, address)) for address in promising]
-        results = await asyncio.gather(*(self._tried(source, pull) for source, pull in pulls))
+        kept, taught = await asyncio.gather(
+            self._all((f"packet {p}", self._from_broker(order, p)) for p in packets),
+            self._from_teachers(order, list(dict.fromkeys(teachers))),
+        )
+        results = [*kept, *taught]
         payloads = [result for result in results if isinstance(result, AuthenticPayload)]
         refusals += [result for result in results if isinstance(result, Refusal)]
         return Gathered(tuple(payloads), tuple(refusals))
+
+    async def _from_teachers(self, order: LearnOrder, teachers: list[str]) -> list[Result]:
+        """A packet or a refusal from each; also if the student itself cannot be examined."""
+        try:
+            promising, declined = await self._promising(order, teachers)
+        except M2KTError as error:
+            return [Refusal(address, error.reason, str(error)) for address in teachers]
+        pulls = ((address, self._from_teacher(order, address)) for address in promising)
+        return [*declined, *await self._all(pulls)]
 
     async def _promising(
         self, order: LearnOrder, teachers: list[str]
@@ -101,9 +111,10 @@ class Fetcher:
         refused = [Refusal(its.teacher, its.reason, its.detail) for its in told if its.reason]
         return wanted, refused
 
-    async def _tried(
-        self, source: str, pull: Awaitable[AuthenticPayload]
-    ) -> AuthenticPayload | Refusal:
+    async def _all(self, pulls: Iterable[tuple[str, Awaitable[AuthenticPayload]]]) -> list[Result]:
+        return await asyncio.gather(*(self._tried(source, pull) for source, pull in pulls))
+
+    async def _tried(self, source: str, pull: Awaitable[AuthenticPayload]) -> Result:
         try:
             return await pull
         except M2KTError as error:

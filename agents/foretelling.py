@@ -3,7 +3,7 @@
 From each teacher it takes the card and a sample of its concepts, of itself the worker's
 `Aptitude`. Nothing is kept, nothing is recorded.
 
-Owns: `Foreteller`.
+Owns: `Foreteller`, `too_little`.
 Does not own: the score (m2kt.transferability), fetching packets (fetching).
 """
 
@@ -16,7 +16,7 @@ from typing import Final, final
 from m2kt.errors import M2KTError, ShapeError
 from m2kt.identity import AgentCard, AgentId
 from m2kt.reasons import Reason
-from m2kt.transferability import ConceptSample, Outlook, outlook
+from m2kt.transferability import DEPTH_POWER, ConceptSample, Outlook, outlook
 
 from .client import PeerClient
 from .learner import Aptitude, KeptCal
@@ -30,7 +30,7 @@ CARD_S: Final = 10.0
 """Deadline of asking for a card, in seconds."""
 
 Kept = Callable[[str], Awaitable[tuple[KeptCal | None, str]]]
-"""From a domain to the CAL of HEAD's skill in it, and the digest of HEAD."""
+"""From a domain to the CAL of HEAD's skill in it, and the digest of HEAD; none while it learns."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,6 +55,7 @@ class Foreteller:
 
         Raises:
             CompatibilityError: the student cannot be examined in the domain.
+            BusyError: the model is learning when the samples are there.
         """
         found = await asyncio.gather(*(self._tried(address, domain) for address in teachers))
         if not any(isinstance(its, _Shown) for its in found):
@@ -98,7 +99,7 @@ class Foreteller:
                 gain=its.gain,
             ),
             reason=Reason.UNPROMISING if refused else None,
-            detail=_too_little(its, least) if refused else "",
+            detail=too_little(its, least) if refused else "",
         )
 
 
@@ -128,10 +129,21 @@ def _require_own(sample: ConceptSample, card: AgentCard) -> None:
         )
 
 
-def _too_little(its: Outlook, least: float) -> str:
+def too_little(its: Outlook, least: float) -> str:
+    """Why nothing is fetched, and what would raise the smallest factor of the gain."""
     return (
         f"expected a gain of at least {least:.3f} before I fetch a packet, found {its.gain:.3f}"
         f" foretold ({its.before:.3f} right as I stand, {its.recognised:.3f} recognised, read at"
         f" {its.depth:.3f} of the depth, steadiness {its.steadiness:.3f}); lower `min_outlook` in"
-        " [limits], or ask a teacher that reads its concepts nearer its last layer"
+        f" [limits], or {_remedy(its)}"
     )
+
+
+def _remedy(its: Outlook) -> str:
+    factors = (
+        (1 - its.before, "ask about another domain: in this one little is left to learn"),
+        (its.recognised, "choose another model for me: in this one's states concepts look alike"),
+        (its.depth**DEPTH_POWER, "ask a teacher that reads its concepts nearer its last layer"),
+        (its.steadiness, "ask a teacher whose concepts stay the same from context to context"),
+    )
+    return min(factors)[1]

@@ -25,6 +25,8 @@ from m2kt.wire.packets import parse_packet
 from . import console
 
 NEIGHBOURS: Final = 3
+MEMBERS: Final = 6
+"""Facts that a person is told of a found concept; the rest is counted."""
 
 Found = Mapping[str, Any]
 
@@ -92,6 +94,7 @@ def _concepts(content: KnowledgePacket) -> list[dict[str, Any]]:
             "id": concept.id,
             "gloss": concept.gloss,
             "prompt": concept.prompt,
+            "members": list(concept.members),
             "norm": float(content.means[row].float().norm()),
             "spread": float(spreads[row]),
             "exemplars": int(content.exemplars.shape[1]),
@@ -179,11 +182,11 @@ def _show_heads(heads: Sequence[TestedHead]) -> None:
 
 def _show_concepts(concepts: list[dict[str, Any]], limit: int) -> None:
     title = f"concepts ({len(concepts)}; neighbours by cosine of centred means)"
-    shown = console.table(title, "id", "prompt", "#norm", "#spread", "#exemplars", "nearest")
+    found = any(concept["members"] for concept in concepts)
+    columns = ("id", "prompt", "#norm", "#spread", "#exemplars", "nearest")
+    shown = console.table(title, *columns, *(["made of"] if found else []))
     for concept in concepts[:limit]:
-        nearest = ", ".join(
-            f"{n['id'].split('/')[-1]} {n['cosine']:.2f}" for n in concept["neighbours"]
-        )
+        nearest = ", ".join(f"{_name(n['id'])} {n['cosine']:.2f}" for n in concept["neighbours"])
         shown.add_row(
             Text(concept["id"]),
             Text(concept["prompt"]),
@@ -191,8 +194,19 @@ def _show_concepts(concepts: list[dict[str, Any]], limit: int) -> None:
             f"{concept['spread']:.2f}",
             str(concept["exemplars"]),
             Text(nearest),
+            *([Text(_made_of(concept["members"]))] if found else []),
         )
     console.out.print(shown)
+
+
+def _made_of(members: Sequence[str]) -> str:
+    named = ", ".join(map(_name, members[:MEMBERS]))
+    rest = len(members) - MEMBERS
+    return f"{named} and {rest} more" if rest > 0 else named
+
+
+def _name(concept: str) -> str:
+    return concept.partition("/")[2] or concept
 
 
 def _time(at_s: float) -> str:

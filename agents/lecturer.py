@@ -12,7 +12,7 @@ from typing import final
 from m2kt import domains, zoo
 from m2kt.domain import Domain, Grammar
 from m2kt.domains.chains import Chains
-from m2kt.errors import PacketError, RequestError
+from m2kt.errors import CompatibilityError, PacketError, RequestError
 from m2kt.extract import ExtractConfig, extract_packet
 from m2kt.identity import ModelCard
 from m2kt.packet import KnowledgePacket
@@ -42,7 +42,7 @@ class Lecturer:
         self._config = settings.rules_for("extract", ExtractConfig)
         self._model = load_model(settings.model)
         self._encoded: dict[str, EncodedPayload] = {}
-        self._samples: dict[str, ConceptSample | PacketError] = {}
+        self._samples: dict[str, ConceptSample | str] = {}
 
     def card(self) -> ModelCard:
         """What others may know of the model."""
@@ -64,20 +64,20 @@ class Lecturer:
         """A few concepts of the payload for `domain`, the same ones for all who ask.
 
         Raises:
-            PacketError: its concepts have one exemplar each.
+            CompatibilityError: its concepts have one exemplar each.
         """
         self.lecture(domain, now_s)
         found = self._samples[domain]
-        if isinstance(found, PacketError):
-            raise found
+        if isinstance(found, str):
+            raise CompatibilityError(found)
         return found
 
-    def _sampled(self, packet: KnowledgePacket) -> ConceptSample | PacketError:
+    def _sampled(self, packet: KnowledgePacket) -> ConceptSample | str:
         """Why there is no sample is for who asks for one: it holds up no packet."""
         try:
             return sample_of(packet, depth=self._model.depth)
         except PacketError as error:
-            return error
+            return str(error)
 
 
 def taught(settings: Settings, domain: str) -> Grammar:

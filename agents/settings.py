@@ -32,6 +32,8 @@ from m2kt.identity import AgentId, Role, agent_id
 PREFIX: Final = "M2KT_"
 RULES: Final = ("extract", "screen", "combine", "align", "verify", "registry")
 """Tables that are handed on unread, to `built`, by the role that uses them."""
+MODEL_FILES: Final = ("config.json", "adapter_config.json")
+"""A folder with one of these is a model's: a whole one, or adapters of peft."""
 
 T = TypeVar("T")
 Table = Mapping[str, Any]
@@ -49,7 +51,8 @@ class ModelSettings:
     """The model of a teacher or student.
 
     Attributes:
-        name: `smollm2-135m`, a name of the zoo, a Hugging Face folder, or a Hugging Face id.
+        name: `smollm2-135m`, a name of the zoo, a folder of Hugging Face or of peft, or a Hugging
+            Face id.
         device: `cpu`, `cuda`, or `auto`: a GPU if there is one.
         threads: CPU threads for model work; 0 for torch's own choice.
         gpus: Share of a GPU that the child actor asks Ray for; 0 for a quarter if there is one.
@@ -76,7 +79,8 @@ class Limits:
         waiting: Transfers that may wait; more are refused.
         quorum: Authentic packets of different content without which a transfer ends.
         packet_life_s: Seconds for which a teacher's manifest is valid.
-        min_outlook: Gain that a student must expect of a teacher to fetch its packet; 0 for none.
+        min_outlook: Gain that a student must expect of a teacher to fetch its packet, 0 to 1; 0 for
+            none.
     """
 
     message_bytes: int = 8 << 20
@@ -90,6 +94,13 @@ class Limits:
     quorum: int = 1
     packet_life_s: float = 3600.0
     min_outlook: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.min_outlook <= 1:
+            raise RequestError(
+                f"expected [limits] min_outlook from 0 to 1, a share of problems, found"
+                f" {self.min_outlook}; correct the file"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,11 +273,15 @@ def _paths(table: dict[str, Any], base: Path) -> list[tuple[dict[str, Any], str]
     own: list[tuple[dict[str, Any], str]] = [
         (table, name) for name in ("data_dir", "key_file", "trust_file") if name in table
     ]
-    if isinstance(model, dict) and (base / str(model.get("name")) / "config.json").is_file():
+    if isinstance(model, dict) and _is_model(base / str(model.get("name"))):
         own.append((model, "name"))  # anything else is a name of the zoo or of the Hub
     if not isinstance(tls, dict):
         return own
     return own + [(tls, name) for name in ("key", "certificate", "authority") if name in tls]
+
+
+def _is_model(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in MODEL_FILES)
 
 
 def _converted(value: Any, hint: Any, where: str) -> Any:  # noqa: ANN401

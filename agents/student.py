@@ -48,7 +48,7 @@ class StudentAgent:
         self.address = ""
         self.ledger = Ledger(resources.journal, resources.clock)
         self._transfers = Transfers(resources, self.ledger, self._deliver)
-        self._foreteller = Foreteller(resources, self._kept)
+        self._foreteller = Foreteller(resources, self._skill)
         self._fetcher = Fetcher(resources, lambda: self.card, self._foreteller)
         self.offers = Offers(resources, self.ledger, self._transfers)
 
@@ -89,7 +89,7 @@ class StudentAgent:
 
         Raises:
             RequestError: no teacher, or too many.
-            BusyError: the model is learning.
+            BusyError: the model is learning, or began to before all had shown a sample.
         """
         self.require_mine(domain)
         if not 1 <= len(teachers) <= MOST_TEACHERS:
@@ -165,16 +165,18 @@ class StudentAgent:
             )
 
     async def _skill(self, domain: str) -> tuple[KeptCal | None, str]:
-        self._require_rest()
-        return await self._kept(domain)
+        """The CAL of HEAD's skill, and the digest of HEAD.
 
-    async def _kept(self, domain: str) -> tuple[KeptCal | None, str]:
-        """The CAL of HEAD's skill, and the digest of HEAD."""
+        Raises:
+            BusyError: the model is learning, or began to while the CAL was read.
+        """
+        self._require_rest()
         store, head = self._resources.store, self.state
         skill = head.skills.get(domain)
         if skill is None:
             return None, head.digest
         tensors, header = await asyncio.to_thread(store.get_cal, skill.cal)
+        self._require_rest()
         return KeptCal(skill.cal, tensors, header), head.digest
 
     def require_mine(self, domain: str) -> None:

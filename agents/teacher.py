@@ -64,7 +64,7 @@ class TeacherAgent:
 
         Raises:
             RequestError: the domain is none of this teacher's.
-            PacketError: its concepts have one exemplar each.
+            CompatibilityError: its concepts have one exemplar each.
         """
         self._require_mine(domain)
         sample: ConceptSample = await self._resources.host.call(

@@ -147,10 +147,8 @@ def _attend(  # noqa: PLR0913 - transformers calls it
         return (patterns @ values).transpose(1, 2).contiguous(), None
     change = seen.change
     if change is not None and change.pattern_only:
-        patterns = _with(
-            patterns.transpose(1, 2), change, change.source.patterns[:, number], number
-        )
-        patterns = patterns.transpose(1, 2)
+        looks = _with(patterns.transpose(1, 2), change, change.source.patterns[:, number], number)
+        patterns = looks.transpose(1, 2)
     outputs = (patterns @ values).transpose(1, 2).contiguous()
     if change is not None and not change.pattern_only:
         outputs = _with(outputs, change, change.source.outputs[:, number], number)

@@ -142,6 +142,8 @@ def test_the_page_of_a_comparison_goes_where_it_is_told_or_beside_its_record(mon
         ("{", "Expecting property name"),
         ("[1]", "[1]"),
         ('{"format": "m2kt.demo/1"}', "m2kt.demo/1"),
+        ('{"format": []}', "[]"),
+        ('{"format": {}}', "{}"),
         ('{"format": "m2kt.bench.transfer/1"}', "KeyError at 'student'"),
         (json.dumps(comparison(domains=[])), "AttributeError"),
         (json.dumps(comparison(student=7)), "AttributeError"),

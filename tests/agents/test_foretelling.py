@@ -16,11 +16,13 @@ from m2kt.identity import AgentCard, AgentId, ModelCard
 from m2kt.probes import draw_probes
 from m2kt.progress import TransferState
 from m2kt.reasons import Reason
+from m2kt.transferability import Outlook
 from m2kt.verdict import Rejected
 from m2kt.wire import cards
 from m2kt.wire.v1 import teacher_service_pb2 as pb
 from m2kt_agents import views
 from m2kt_agents.client import PeerClient
+from m2kt_agents.foretelling import too_little
 from m2kt_agents.learner import TRIED, tried
 from m2kt_agents.server import Service
 from m2kt_agents.views import Foretelling, Foretold, OutlookView, TransferView
@@ -165,6 +167,24 @@ async def test_of_several_teachers_those_that_promise_enough_are_learnt_from(sce
     assert view.teachers == ("adder",)
     assert any("UNPROMISING" in event.message for event in events)
     assert early.asked == []
+
+
+@pytest.mark.parametrize(
+    ("low", "remedy"),
+    [
+        ({"before": 0.9}, "ask about another domain: in this one little is left"),
+        ({"recognised": 0.1}, "choose another model for me"),
+        ({"depth": 0.5, "recognised": 0.3}, "reads its concepts nearer its last layer"),
+        ({"steadiness": 0.1}, "concepts stay the same from context to context"),
+        ({"depth": 0.9, "steadiness": 0.5}, "concepts stay the same from context to context"),
+    ],
+)
+async def test_the_remedy_is_for_the_factor_that_is_smallest(low, remedy):
+    full = {"before": 0.0, "recognised": 1.0, "depth": 1.0, "steadiness": 1.0}
+    sentence = too_little(Outlook(**{**full, **low}), 0.7)
+    assert "lower `min_outlook`" in sentence
+    assert remedy in sentence
+    assert ("nearer its last layer" in sentence) == ("nearer its last layer" in remedy)
 
 
 def older(teacher: HostileTeacher) -> Service:

@@ -3,9 +3,9 @@
 import pytest
 
 from m2kt import errors
-from m2kt_agents.lecturer import taught
+from m2kt_agents.lecturer import Lecturer, taught
 from m2kt_agents.settings import settings_from
-from tests.simulator import DOMAIN
+from tests.simulator import ADDER, DOMAIN
 
 
 def settings(tmp_path, **table):
@@ -24,3 +24,18 @@ def test_a_model_that_is_not_of_the_zoo_teaches_the_whole_domain(tmp_path):
     assert len(taught(settings(tmp_path), DOMAIN).concepts) == 147
     of_zoo = settings(tmp_path, model={"name": "mod7-addsub"})
     assert len(taught(of_zoo, DOMAIN).concepts) == 98
+
+
+def test_whose_concepts_have_one_exemplar_each_shows_no_sample_and_has_a_packet(tmp_path):
+    few = {"traces_per_level": 1, "exemplars": 1}
+    table = {"model": ADDER, "extract": few, "concepts": ["arith.mod7/?+?"]}
+    lecturer = Lecturer(settings(tmp_path, **table))
+    refusals = []
+    for _ in range(2):
+        with pytest.raises(errors.CompatibilityError, match=r"2 exemplars .*, found 1;") as refused:
+            lecturer.sample(DOMAIN, 1.0)
+        refusals.append((refused.value, len(refused.traceback)))
+    (first, depth), (again, depth_again) = refusals
+    assert first is not again
+    assert depth == depth_again
+    assert lecturer.lecture(DOMAIN, 1.0).payload

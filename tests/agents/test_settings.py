@@ -67,6 +67,24 @@ def test_a_models_folder_is_relative_to_the_file_and_any_other_name_is_left_alon
     assert read(tmp_path, 'name = "t"\nrole = "teacher"').model.name == "smollm2-135m"
 
 
+def test_a_folder_of_adapters_is_a_models_folder_too(tmp_path):
+    adapters = tmp_path / "tuned" / "mine"
+    adapters.mkdir(parents=True)
+    text = 'name = "t"\nrole = "teacher"\n[model]\nname = "../tuned/mine"'
+    (tmp_path / "config").mkdir()
+    assert read(tmp_path / "config", text).model.name == "../tuned/mine"
+    (adapters / "adapter_config.json").touch()
+    found = Path(read(tmp_path / "config", text).model.name)
+    assert found.is_absolute()
+    assert found.resolve() == adapters.resolve()
+
+
+@pytest.mark.parametrize("least", ["0", "0.5", "1"])
+def test_a_share_of_problems_may_be_expected_of_a_teacher(tmp_path, least):
+    text = f'name = "s"\nrole = "student"\n[limits]\nmin_outlook = {least}'
+    assert read(tmp_path, text).limits.min_outlook == float(least)
+
+
 def test_everything_but_name_and_role_has_a_default(tmp_path):
     settings = read(tmp_path, 'name = "t"\nrole = "teacher"')
     assert settings.data_dir == tmp_path / "data" / "t"
@@ -97,6 +115,9 @@ def test_the_environment_overrides_the_file(tmp_path):
         ("listen = 7", "listen to be of type str"),
         ('[limits]\ndrain_s = "long"', "drain_s to be of type float"),
         ("[limits]\nwaiting = true", "waiting to be of type int"),
+        ("[limits]\nmin_outlook = nan", "min_outlook from 0 to 1, .* found nan"),
+        ("[limits]\nmin_outlook = 1.5", "min_outlook from 0 to 1, .* found 1.5"),
+        ("[limits]\nmin_outlook = -0.1", "min_outlook from 0 to 1, .* found -0.1"),
         ('executor = "cloud"', "thread, ray"),
         ("domains = 3", "domains"),
         ("[model", "TOML"),

@@ -126,7 +126,7 @@ async def test_with_one_exemplar_of_each_concept_there_is_a_packet_and_no_sample
     extract = {"traces_per_level": 3, "exemplars": 1}
     table = {**TEACHER, "model": MULTIPLIER, "extract": extract}
     peer = lesson.town.peer((await lesson.town.start("brief", table)).address)
-    with pytest.raises(errors.PacketError, match="extract with more"):
+    with pytest.raises(errors.CompatibilityError, match="extract with more"):
         await peer.sample_concepts(DOMAIN, timeout_s=60)
     stream = peer.stream_packet(DOMAIN, student_card(), NONCE, from_chunk=0, timeout_s=60)
     assert [part async for part in stream]
