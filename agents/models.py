@@ -18,9 +18,7 @@ def load_model(settings: ModelSettings) -> LanguageModel:
     Raises:
         CompatibilityError: there is none of that name.
     """
-    name = settings.name
-    source = str(zoo.folder(name)) if name in zoo.names() else name
-    return load_language_model(source, device=device_of(settings.device))
+    return load_language_model(zoo.located(settings.name), device=device_of(settings.device))
 
 
 def device_of(wanted: str) -> str:

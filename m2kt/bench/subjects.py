@@ -85,7 +85,7 @@ def subject(domain: str, teacher: str = "") -> Subject:
 
 def load_model(name: str) -> LanguageModel:
     """A model of the zoo, or any other by its name."""
-    return load_language_model(str(zoo.folder(name)) if name in zoo.names() else name)
+    return load_language_model(zoo.located(name))
 
 
 def draw_lesson(

@@ -36,6 +36,11 @@ def folder(name: str) -> Path:
     return MODELS / name
 
 
+def located(name: str) -> str:
+    """The folder of a shipped model; any other `name` as it is."""
+    return str(folder(name)) if name in names() else name
+
+
 def recipe(name: str) -> dict[str, Any]:
     """What `recipe.json` of a shipped model says: its recipe, figures and versions.
 

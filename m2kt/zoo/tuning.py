@@ -118,7 +118,7 @@ def tune(tuning: Tuning, out: Path, *, report: Report = silent) -> Figures:
         CompatibilityError: there is no such model, or it has no place for adapters.
     """
     started = time.monotonic()
-    source = str(zoo.folder(tuning.base)) if tuning.base in zoo.names() else tuning.base
+    source = zoo.located(tuning.base)
     model, domain = load_language_model(source), domains.get(tuning.domain)
     prefix = round(tuning.prefix_depth * model.depth)
     with adapted(model, prefix=prefix, rank=tuning.rank, kept={}, seed=tuning.seed) as adapters:

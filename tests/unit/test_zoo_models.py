@@ -140,3 +140,8 @@ def test_the_student_has_the_projections_that_low_rank_adapters_ask_for():
     model = AutoModelForCausalLM.from_pretrained(zoo.folder("symbols-student"))
     last = {name.rpartition(".")[2] for name, _ in model.named_modules()}
     assert {"q_proj", "k_proj", "v_proj", "o_proj", "down_proj"} <= last
+
+
+def test_a_shipped_model_is_located_and_any_other_name_stays_as_it_is():
+    assert zoo.located("s3") == str(zoo.folder("s3"))
+    assert zoo.located("some/model") == "some/model"
