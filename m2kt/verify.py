@@ -54,7 +54,7 @@ class VerifyRules:
     probes_per_round: int = 20
     probe_seed: int = 1
     unsafe_phrases: tuple[str, ...] = ()
-    unsafe_limit: float = 0.5
+    unsafe_limit: float = 0.3
     diagnosis: DiagnosisRules = field(default_factory=DiagnosisRules)
 
 
