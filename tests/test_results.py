@@ -14,6 +14,7 @@ from m2kt.bench.experiments.experiment import FALLS_SHORT, HOLDS
 from m2kt.bench.experiments.experiment import FORMAT as EXPERIMENT
 from m2kt.bench.ingest import FORMAT as INGEST
 from m2kt.bench.transfer import FORMAT
+from m2kt.verify import VerifyRules
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "m2kt" / "bench" / "results"
@@ -178,3 +179,8 @@ def test_the_row_of_an_experiment_in_the_readme_is_that_of_its_record(name):
     said = re.findall(r"(?<![\d.])\d\.\d{3}(?!\d)", row)
     assert said
     assert set(said) - set(figures(its)) == set()
+
+
+def test_the_shipped_limit_of_unsafe_cosines_tells_the_recorded_bad_concepts_from_the_others():
+    found = record("safety-rollback")["detection"]
+    assert found["largest_of_others"] < VerifyRules().unsafe_limit < found["smallest_of_bad"]
