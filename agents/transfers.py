@@ -205,6 +205,7 @@ class Transfers:
             domain=domain,
             payloads=(*earlier, *course.payloads),
             current=current,
+            lineage=frozenset(skill.lineage if skill else ()),
             strategy=course.order.strategy,
         )
         self.learning = True

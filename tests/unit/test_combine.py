@@ -8,16 +8,19 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from m2kt.combine import STRATEGIES, CombineRules, combine
+from m2kt.combine import combine
+from m2kt.combine_config import CombineRules
+from m2kt.consensus import Decision
 from m2kt.digest import digest_of
 from m2kt.errors import PacketError, RequestError
 from m2kt.identity import PacketId
 from m2kt.packet import ActivationMaps, Lesson, ScreenedPacket
+from m2kt.strategies import STRATEGIES
 from tests.screening import lying, passed, tiny_packet
 
 
 def named(name: str, **content) -> ScreenedPacket:
-    return passed(tiny_packet(**content), name, check_traces=False)
+    return passed(tiny_packet(**content), name, name, check_traces=False)
 
 
 def telling(name: str, *traces) -> ScreenedPacket:
@@ -25,7 +28,7 @@ def telling(name: str, *traces) -> ScreenedPacket:
     packet = tiny_packet(concepts=147, traces=0, seed=1)
     steps = sum(len(trace.steps) for trace in traces)
     maps = ActivationMaps(torch.zeros(steps, 1, dtype=torch.int32), torch.ones(steps, 1))
-    return passed(replace(packet, traces=traces, maps=maps), name, check_traces=False)
+    return passed(replace(packet, traces=traces, maps=maps), name, name, check_traces=False)
 
 
 def content(lesson: Lesson):
@@ -82,18 +85,11 @@ def test_a_lesson_holds_the_union_and_says_who_taught_what(strategy):
     assert shared > 10
 
 
-def test_equal_shares_are_equal_and_traces_weigh_where_they_should():
+def test_without_a_view_of_concepts_shares_are_equal():
     packets = [named("few", seed=1, concepts=147, traces=0), named("many", concepts=147, traces=8)]
-    equal = combine(packets, CombineRules(strategy="mean"))
-    assert {source.weight for one in equal.concepts for source in one.sources} == {0.5}
-    weighed = combine(packets, CombineRules(strategy="trace_weighted"))
-    shares = {
-        (weighed.packets[source.packet].authentic.packet_id, source.weight)
-        for one in weighed.concepts
-        for source in one.sources
-    }
-    few, many = (packet.authentic.packet_id for packet in packets)
-    assert shares == {(few, 1 / 10), (many, 9 / 10)}
+    lesson = combine(packets, CombineRules())
+    assert {source.weight for one in lesson.concepts for source in one.sources} == {0.5}
+    assert lesson.consensus.decisions[Decision.UNOPPOSED] == 147
 
 
 def test_maps_speak_of_the_lessons_concepts():
