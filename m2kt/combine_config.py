@@ -37,7 +37,7 @@ class CombineRules:
     hostile: int = -1
     alpha: float = 0.05
     akin: float = 0.5
-    max_unsettled: float = 0.02
+    max_unsettled: float = 0.04
 
     def __post_init__(self) -> None:
         strategy(self.strategy)

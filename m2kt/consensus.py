@@ -156,8 +156,11 @@ class Consensus:
 
     @property
     def unsettled(self) -> float:
-        """Share of the concepts that are not learnt because voters differ or are too few."""
-        lost = sum(count for its, count in self.decisions.items() if its not in LEARNT)
+        """Share of the concepts that are not learnt because voters differ or are too few.
+
+        What only those have who are kept out is not among them: nobody else could tell it.
+        """
+        lost = self.decisions[Decision.ABSTAIN]
         return lost / max(1, sum(self.decisions.values()))
 
     @property

@@ -38,7 +38,7 @@ def dispersion(points: Points, voting: Bool[Tensor, "K n"]) -> Float[Tensor, "K"
 
 
 def p_values(
-    found: Float[Tensor, "K"], voting: Bool[Tensor, "K n"], noise: Sequence[Float[Tensor, "M"]]
+    found: Float[Tensor, "K"], voting: Bool[Tensor, "K n"], noise: Sequence[Float[Tensor, "_"]]
 ) -> Float[Tensor, "K"]:
     """Chance of a dispersion as large as `found` if its voters were honest.
 

@@ -79,7 +79,8 @@ class Electorate:
         fates: Of each voter: used, or why it is not heard.
         affinity: Of each voter, mean cosine with the root or, without one, with all others.
         hostile: f of the lesson.
-        spared: How many hostile voters may still be among those that are heard.
+        spared: How many of those that are heard may be wrong where they differ: the hostile ones
+            that are left, or a quarter, for honest ones err too.
     """
 
     fates: tuple[Fate, ...]
@@ -99,53 +100,54 @@ def elect(ballots: Ballots, found: Survey, rules: CombineRules) -> Electorate:
     hostile = rules.bound(int((~ballots.roots).sum()))
     fates = [Fate.USED if able else Fate.UNALIGNED for able in ballots.able.tolist()]
     if not rules.guarded:
-        affinity = _with_others(found)
+        _, affinity = _with(found, torch.ones_like(ballots.roots))
         return Electorate(tuple(fates), tuple(affinity.tolist()), hostile, hostile)
     rooted = bool((ballots.roots & ballots.able).any())
-    affinity = _with_root(found, ballots.roots) if rooted else _with_others(found)
-    out = (
-        _distrusted(found, ballots.roots, affinity)
-        if rooted
-        else _estranged(found, rules.akin, hostile)
-    )
+    shared, affinity = _with(found, ballots.roots if rooted else torch.ones_like(ballots.roots))
+    if rooted:
+        out = _distrusted(affinity, (shared >= FEWEST) & ~ballots.roots)
+    else:
+        out = _estranged(found, rules.akin, hostile)
     for voter in out.nonzero()[:, 0].tolist():
         fates[voter] = Fate.DISTRUSTED if rooted else Fate.ESTRANGED
-    spared = hostile if rooted else max(0, hostile - int(out.sum()))
+    left = int((~out & ~ballots.roots).sum())
+    spared = max(hostile - int(out.sum()), (left - 1) // 4)
     return Electorate(tuple(fates), tuple(affinity.tolist()), hostile, spared)
 
 
-def _with_others(found: Survey) -> Float[Tensor, "n"]:
-    apart = 1 - torch.eye(len(found.shared))
-    total = (found.shared * apart).sum(dim=1).clamp_min(1)
-    mean: Tensor = (found.agreed * apart).sum(dim=1) / total
-    return mean
-
-
-def _with_root(found: Survey, roots: Bool[Tensor, "n"]) -> Float[Tensor, "n"]:
-    total = found.shared[:, roots].sum(dim=1).clamp_min(1)
-    mean: Tensor = found.agreed[:, roots].sum(dim=1) / total
-    return mean
-
-
-def _distrusted(
-    found: Survey, roots: Bool[Tensor, "n"], affinity: Float[Tensor, "n"]
-) -> Bool[Tensor, "n"]:
-    """Voters that agree with the root far worse than the best of them does."""
-    known = (found.shared[:, roots].sum(dim=1) >= FEWEST) & ~roots
+def _distrusted(affinity: Float[Tensor, "n"], known: Bool[Tensor, "n"]) -> Bool[Tensor, "n"]:
+    """Of those who share enough with the root, who agrees far worse than the best of them."""
     if not bool(known.any()):
-        return torch.zeros_like(roots)
+        return torch.zeros_like(known)
     least = max(FLOOR, AS_WELL * float(affinity[known].max()))
     return known & (affinity < least)
 
 
 def _estranged(found: Survey, akin: float, hostile: int) -> Bool[Tensor, "n"]:
-    """Voters that differ from the largest camp, if that leaves out no more than may be hostile."""
+    """Voters that differ from the largest camp, if that leaves out no more than may be hostile.
+
+    One may be in that camp by a concept or two that it shares with somebody there: whoever
+    differs from the rest of the camp by and large leaves it too, the most distant one first.
+    """
     camps = _camps((found.affinity >= akin) & (found.shared > 0))
-    largest = camps == int(torch.bincount(camps).argmax())
-    shared = found.shared[:, largest].sum(dim=1)
-    mean = found.agreed[:, largest].sum(dim=1) / shared.clamp_min(1)
-    out = ~largest & (shared >= FEWEST) & (mean < akin)
+    camp = camps == int(torch.bincount(camps).argmax())
+    while True:
+        shared, mean = _with(found, camp)
+        strange = (shared >= FEWEST) & (mean < akin)
+        inside = strange & camp
+        if not bool(inside.any()):
+            break
+        camp = camp.clone()
+        camp[int(torch.where(inside, mean, torch.inf).argmin())] = False
+    out = strange & ~camp
     return out if int(out.sum()) <= hostile else torch.zeros_like(out)
+
+
+def _with(found: Survey, camp: Bool[Tensor, "n"]) -> tuple[Float[Tensor, "n"], Float[Tensor, "n"]]:
+    """How many votes each voter shares with the others of a camp, and its mean cosine there."""
+    others = camp[None, :] & ~torch.eye(len(camp), dtype=torch.bool)
+    shared: Tensor = (found.shared * others).sum(dim=1)
+    return shared, (found.agreed * others).sum(dim=1) / shared.clamp_min(1)
 
 
 def _camps(edges: Bool[Tensor, "n n"]) -> Int[Tensor, "n"]:
