@@ -155,13 +155,13 @@ class _Court:
         return Decision.ARBITRATE, voting & (says == symbol)
 
     def _settled(self, says: Sequence[int]) -> int | None:
-        """What so many say that one of them is honest, while the others may all be hostile."""
-        spared = self.electorate.spared
-        for symbol, count in Counter(says).most_common(1):
-            others = len(says) - count
-            if count >= max(2, spared + 1) and others <= spared and count > others:
-                return symbol
-        return None
+        """What so many say that one of them must be honest, if that holds of one camp alone.
+
+        Several camps of honest ones contradict each other; one voter does not overrule a root.
+        """
+        camps = Counter(says)
+        strong = [symbol for symbol, count in camps.items() if count > self.electorate.spared]
+        return strong[0] if len(strong) == 1 and camps[strong[0]] > 1 else None
 
 
 def _shares(

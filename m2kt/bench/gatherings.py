@@ -41,7 +41,8 @@ class Gathering:
         hostile: f, how many of them are.
         attack: What these do; `none` for a run in which they are honest.
         coverage: Share of the hidden facts that each honest teacher's C holds; liars hold all.
-        root: Model of one more teacher, a root of trust that sends no traces; empty for none.
+        silent: Models of more teachers, honest but weak, who send C without traces.
+        root: Model of one more such teacher, which is a root of trust; empty for none.
         seed: Of packets, coverage and attacks.
     """
 
@@ -50,6 +51,7 @@ class Gathering:
     hostile: int = 0
     attack: str = NONE
     coverage: float = 1.0
+    silent: tuple[str, ...] = ()
     root: str = ""
     seed: int = 0
 
@@ -81,12 +83,19 @@ def gathered(its: Gathering, view: View) -> list[AuthenticPacket]:
         liar = number >= honest_count and its.attack == "sybil"
         post = Post(name, "sybils" if liar else "")
         found.append(post.deliver(_named(packet, name)).packet)
+    for number, model in enumerate(its.silent):
+        name = AgentId(f"silent-{number}")
+        found.append(Post(name).deliver(_silent(its, model, name)).packet)
     if its.root:
-        rooted = replace(_own(its.domain, its.root, its.seed), traces=())
-        rooted = replace(rooted, maps=own_maps((), rooted.concepts))
         name = AgentId("root")
-        found.append(Post(name, root=True).deliver(_named(rooted, name)).packet)
+        found.append(Post(name, root=True).deliver(_silent(its, its.root, name)).packet)
     return found
+
+
+def _silent(its: Gathering, model: str, name: AgentId) -> KnowledgePacket:
+    """What a teacher sends that errs: a student refuses packets whose traces do."""
+    packet = replace(_own(its.domain, model, its.seed), traces=())
+    return _named(replace(packet, maps=own_maps((), packet.concepts)), name)
 
 
 def shown_facts(domain: str, seed: int) -> frozenset[str]:
