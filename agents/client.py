@@ -155,6 +155,8 @@ class PeerClient:
         teachers: Sequence[str] = (),
         broker: str = "",
         strategy: str = "",
+        quorum: int = 0,
+        collect_s: float = 0.0,
         key: str = "",
         timeout_s: float,
     ) -> TransferId:
@@ -165,6 +167,8 @@ class PeerClient:
             teachers: Addresses of teachers.
             broker: Address of a broker to ask for more teachers and packets; empty for none.
             strategy: How to combine packets; empty for the student's own choice.
+            quorum: Packets of different content to wait for; 0 for the student's own number.
+            collect_s: Seconds for collecting packets; 0 to wait for all sources.
             key: Chosen by the caller: an equal key names the same transfer. Empty: a new one.
             timeout_s: Deadline of the call, in seconds.
         """
@@ -174,6 +178,8 @@ class PeerClient:
             broker=broker,
             discover=bool(broker),
             strategy=strategy,
+            quorum=quorum,
+            collect_s=collect_s,
             idempotency_key=key or secrets.token_hex(16),
         )
         found = await self._answer(self.student.Learn(request, timeout=timeout_s))

@@ -25,20 +25,25 @@ from m2kt.wire.manifest import MANIFEST_TYPE, WireLimits, parse_manifest
 
 from .parts import Chunk
 from .resources import StudentResources
+from .spool import Slot
 
 
 @final
 class Intake:
     """Takes in one packet, part by part. Use it in a `with`, or close it."""
 
-    def __init__(self, resources: StudentResources, domain: str, nonce: bytes) -> None:
+    def __init__(
+        self, resources: StudentResources, domain: str, nonce: bytes, slot: Slot | None = None
+    ) -> None:
         """Expects nothing yet.
 
         Args:
             resources: The student's.
             domain: What the packet is to be about.
             nonce: What the manifest has to repeat; empty for a packet at rest.
+            slot: Its share of a lesson that has other sources too.
         """
+        self._slot = slot
         self._resources = resources
         self._domain = domain
         self._nonce = nonce
@@ -78,6 +83,8 @@ class Intake:
                 f"expected a manifest of {teacher}, who offers it, found one of"
                 f" {admitted.manifest.teacher}; an agent offers its own packets"
             )
+        if self._slot is not None:
+            self._slot.reserve(admitted.manifest.payload_bytes)
         self._envelope = envelope
         if self._assembly is None:
             self._assembly = Assembly(admitted, self._spool)

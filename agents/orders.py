@@ -5,13 +5,16 @@ Does not own: carrying it out (transfers).
 """
 
 import json
-from dataclasses import asdict, dataclass
+import math
+from dataclasses import asdict, dataclass, fields
 from typing import Final
 
 from m2kt.errors import RequestError
 
 MOST_TEACHERS: Final = 16
 MOST_KEY_CHARACTERS: Final = 64
+_LATER: Final = ("quorum", "collect_s")
+"""Fields that the first orders did not have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +29,9 @@ class LearnOrder:
         discover: Whether to ask the broker for more teachers and for packets.
         strategy: How to combine packets; empty for the student's own rule.
         pushed: Whether the teacher brings its packet itself.
+        quorum: Authentic packets of different content that are wanted; the student's own
+            number is the least.
+        collect_s: Seconds for collecting packets; 0 to wait for all sources.
     """
 
     domain: str
@@ -35,6 +41,8 @@ class LearnOrder:
     discover: bool = False
     strategy: str = ""
     pushed: bool = False
+    quorum: int = 0
+    collect_s: float = 0.0
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.key) <= MOST_KEY_CHARACTERS:
@@ -53,10 +61,37 @@ class LearnOrder:
                 "expected addresses of teachers, or a broker and discover = true, found neither;"
                 " name somebody to learn from"
             )
+        self._require_possible()
+
+    def _require_possible(self) -> None:
+        if not 0 <= self.collect_s < math.inf:
+            raise RequestError(
+                f"expected collect_s of 0 seconds or more, found {self.collect_s}; 0 waits for all"
+            )
+        if not self.discover and self.quorum > max(1, len(self.teachers)):
+            raise RequestError(
+                f"expected a quorum of at most {max(1, len(self.teachers))}, as many as there are"
+                f" teachers, found {self.quorum}; name more teachers, or a broker that knows some"
+            )
+
+    def quorum_for(self, own: int) -> int:
+        """Different contents without which nothing is learnt, if the student itself wants `own`."""
+        return max(own, self.quorum)
+
+    def patience_s(self, own_s: float) -> float | None:
+        """Seconds for collecting, at most `own_s`; None to wait for every source."""
+        return min(self.collect_s, own_s) if self.collect_s else None
 
     def to_json(self) -> str:
-        """As JSON; inverse of `order_from_json`."""
-        return json.dumps(asdict(self), sort_keys=True)
+        """As JSON; inverse of `order_from_json`.
+
+        What an order does not ask for is left out: a later version of this software may know
+        more to ask for, and must find the same order under the same key.
+        """
+        asked = asdict(self)
+        said = {f.name: asked[f.name] for f in fields(self) if f.name not in _LATER}
+        said |= {name: asked[name] for name in _LATER if asked[name]}
+        return json.dumps(said, sort_keys=True)
 
 
 def order_from_json(text: str) -> LearnOrder:

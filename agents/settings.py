@@ -78,6 +78,8 @@ class Limits:
         payload_bytes: Longest payload that a student accepts.
         waiting: Transfers that may wait; more are refused.
         quorum: Authentic packets of different content without which a transfer ends.
+        streams: Packets that a student pulls at a time.
+        lesson_bytes: Payloads of one lesson together, the earlier ones of its skill too.
         packet_life_s: Seconds for which a teacher's manifest is valid.
         min_outlook: Gain that a student must expect of a teacher to fetch its packet, 0 to 1; 0 for
             none.
@@ -92,6 +94,8 @@ class Limits:
     payload_bytes: int = 64 << 20
     waiting: int = 32
     quorum: int = 1
+    streams: int = 4
+    lesson_bytes: int = 256 << 20
     packet_life_s: float = 3600.0
     min_outlook: float = 0.0
 
@@ -100,6 +104,10 @@ class Limits:
             raise RequestError(
                 f"expected [limits] min_outlook from 0 to 1, a share of problems, found"
                 f" {self.min_outlook}; correct the file"
+            )
+        if self.streams < 1:
+            raise RequestError(
+                f"expected [limits] streams of at least 1, found {self.streams}; correct the file"
             )
 
 

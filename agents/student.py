@@ -17,13 +17,14 @@ from m2kt.identity import AgentCard, KeyId, ModelCard, PacketId, TransferId
 
 from .fetching import Fetcher
 from .foretelling import Foreteller
+from .gathered import Gathered
 from .learner import ExamPaper, KeptCal
 from .ledger import Ledger
 from .offers import Offers
 from .orders import MOST_TEACHERS, LearnOrder
 from .receipts import deliver
 from .resources import StudentResources
-from .transfers import Gathered, Transfers
+from .transfers import Transfers
 from .views import AnswerView, ExamView, Foretelling
 
 logger = logging.getLogger(__name__)

@@ -31,6 +31,7 @@ from m2kt.transfer import Declined
 from m2kt.verdict import Receipt, Rejected, Verdict
 from m2kt.wire import cards
 
+from .gathered import Gathered, Received
 from .intake import reopened
 from .learner import Assignment, KeptCal, Learnt
 from .ledger import Ledger
@@ -45,28 +46,6 @@ UNDECIDED: Final = frozenset(
 )
 """Reasons that say nothing about a packet: a transfer that ends for these alone has FAILED."""
 _LOST: Final = "expected all packets after a restart, found that they had not come; ask me again"
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why nothing came of one source of packets."""
-
-    source: str
-    reason: Reason
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class Gathered:
-    """What came of all sources: authentic packets, and refusals."""
-
-    payloads: tuple[AuthenticPayload, ...]
-    refusals: tuple[Refusal, ...] = ()
-
-    @property
-    def contents(self) -> int:
-        """How many different contents came: a copy is no second opinion."""
-        return len({payload.content_digest for payload in self.payloads})
 
 
 Gather = Callable[[TransferId], Awaitable[Gathered]]
@@ -181,8 +160,12 @@ class Transfers:
             line = f"{refusal.source}: {refusal.reason}: {refusal.detail}"
             self._ledger.tell(course.transfer, Progress(line))
         course.payloads = gathered.payloads
-        if gathered.contents < self._resources.limits.quorum:
-            self._decline(course, _too_few(gathered, self._resources.limits.quorum))
+        quorum = course.order.quorum_for(self._resources.limits.quorum)
+        enough = gathered.contents >= quorum
+        if self._ledger.state(course.transfer) is _S.OFFERED:  # told once, not after a restart
+            self._ledger.tell(course.transfer, Progress(gathered.summary(enough=enough)))
+        if not enough:
+            self._decline(course, _too_few(gathered, quorum))
             return
         self.authenticated(course.transfer, gathered.payloads)
         outcome = await self._study(course)
@@ -282,7 +265,7 @@ class Transfers:
     async def _again(self, packets: Sequence[PacketId], _: TransferId) -> Gathered:
         """Packets that were sealed before a restart."""
         found = [await asyncio.to_thread(reopened, self._resources, p) for p in packets]
-        return Gathered(tuple(found))
+        return Gathered(tuple(Received("kept", payload) for payload in found))
 
 
 def _too_few(gathered: Gathered, quorum: int) -> Rejected:

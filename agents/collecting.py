@@ -1,0 +1,82 @@
+"""Many sources asked at the same time, and how long they are waited for.
+
+Owns: `Collection`.
+Does not own: how one source is asked (fetching), what came of it (gathered).
+"""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any, final
+
+from m2kt.errors import M2KTError
+from m2kt.reasons import Reason
+
+from .gathered import Gathered, Refusal, Result
+
+logger = logging.getLogger(__name__)
+
+Pull = Coroutine[Any, Any, Result]
+
+
+@final
+class Collection:
+    """Pulls that go on by themselves. Use it in an `async with`: what is left then is stopped."""
+
+    def __init__(self) -> None:
+        self._pulls: dict[str, asyncio.Task[Result]] = {}
+        self._refused: list[Refusal] = []
+
+    async def __aenter__(self) -> "Collection":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def __contains__(self, source: str) -> bool:
+        return source in self._pulls
+
+    def add(self, source: str, pull: Pull) -> None:
+        """Begins to pull from a source that was not named before."""
+        self._pulls[source] = asyncio.create_task(_tried(source, pull), name=source)
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Notes a source that is not even asked."""
+        self._refused.append(refusal)
+
+    async def until(self, ends_at: float | None) -> None:
+        """Waits until nothing is on its way any more, or until `ends_at` on the loop's clock."""
+        left_s = None if ends_at is None else ends_at - asyncio.get_running_loop().time()
+        if self._pulls:
+            await asyncio.wait(
+                self._pulls.values(), timeout=None if left_s is None else max(0.0, left_s)
+            )
+
+    async def close(self) -> None:
+        """Stops what is on its way."""
+        for pull in self._pulls.values():
+            pull.cancel()
+        await asyncio.gather(*self._pulls.values(), return_exceptions=True)
+
+    def gathered(self) -> Gathered:
+        """What came; a source that is still on its way is late."""
+        found = [
+            pull.result() if pull.done() else _late(source) for source, pull in self._pulls.items()
+        ]
+        return Gathered((*found, *self._refused))
+
+
+async def _tried(source: str, pull: Pull) -> Result:
+    try:
+        return await pull
+    except M2KTError as error:
+        logger.info("fetch refused source=%s reason=%s detail=%s", source, error.reason, error)
+        return Refusal(source, error.reason, str(error))
+
+
+def _late(source: str) -> Refusal:
+    detail = (
+        "expected a packet before the order's deadline, found it still on its way; order with a"
+        " longer collect_s, or learn from this source again"
+    )
+    return Refusal(source, Reason.DEADLINE, detail)
