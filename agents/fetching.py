@@ -2,7 +2,8 @@
 
 All sources are asked at the same time, but only so many packets pulled as the settings say;
 with a threshold on the outlook, those of teachers alone that promise as much. A stream that
-breaks goes on at the first chunk that is missing, as long as each attempt brings one more.
+breaks goes on at the first chunk that is missing, as long as each attempt brings one more;
+one that a restart of the student has broken, too.
 
 Owns: `Fetcher`.
 Does not own: the outlook (foretelling), how long it waits for many (collecting), checking
@@ -32,7 +33,7 @@ from .client import PeerClient
 from .collecting import Collection
 from .foretelling import Exam, Foreteller
 from .gathered import Gathered, Received, Refusal, Result
-from .intake import Intake
+from .intake import Intake, reopened
 from .orders import MOST_TEACHERS, LearnOrder
 from .parts import Chunk
 from .resources import StudentResources
@@ -51,11 +52,12 @@ Ask = Callable[[int, float], Parts]
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Asked:
     """An order, and what its sources share: the bytes of a lesson, the student's own exam."""
 
     order: LearnOrder
+    transfer: TransferId
     allowance: Allowance
     exam: Exam
 
@@ -80,8 +82,15 @@ class Fetcher:
         limits, loop = self._resources.limits, asyncio.get_running_loop()
         patience_s = order.patience_s(limits.fetch_s)
         ends_at = None if patience_s is None else loop.time() + patience_s
-        asked = _Asked(order, self._allowance(order.domain), self._foreteller.exam(order.domain))
+        asked = _Asked(
+            order=order,
+            transfer=transfer,
+            allowance=self._allowance(order.domain),
+            exam=self._foreteller.exam(order.domain),
+        )
         async with Collection() as collection:
+            for source, packet in self._resources.journal.collected(transfer).items():
+                collection.add(source, self._from_store(asked, source, packet))
             for address in order.teachers:
                 self._add_teacher(collection, asked, address)
             if order.discover:
@@ -100,6 +109,10 @@ class Fetcher:
         if address not in collection:
             collection.add(address, self._from_teacher(asked, address))
 
+    def _add_packet(self, collection: Collection, asked: _Asked, packet: PacketId) -> None:
+        if (source := f"packet {packet}") not in collection:
+            collection.add(source, self._from_broker(asked, source, packet))
+
     async def _add_discovered(
         self, collection: Collection, asked: _Asked, ends_at: float | None
     ) -> None:
@@ -115,8 +128,8 @@ class Fetcher:
         known, strangers = self._told_apart(found)
         for address in known:
             self._add_teacher(collection, asked, address)
-        for packet in dict.fromkeys(packets):
-            collection.add(f"packet {packet}", self._from_broker(asked, packet))
+        for packet in packets:
+            self._add_packet(collection, asked, packet)
         for stranger in strangers:
             collection.refuse(stranger)
 
@@ -164,8 +177,13 @@ class Fetcher:
 
             return await self._received(ask, nonce, asked, address)
 
-    async def _from_broker(self, asked: _Asked, packet: PacketId) -> Result:
-        order, source = asked.order, f"packet {packet}"
+    async def _from_store(self, asked: _Asked, source: str, packet: PacketId) -> Received:
+        """What had come before a restart."""
+        asked.allowance.reserve(source, self._resources.store.payload_bytes(packet))
+        return Received(source, await asyncio.to_thread(reopened, self._resources, packet))
+
+    async def _from_broker(self, asked: _Asked, source: str, packet: PacketId) -> Received:
+        order = asked.order
         async with self._streams, BrokerClient(order.broker, tls=self._resources.tls) as broker:
 
             def ask(first: int, timeout_s: float) -> Parts:
@@ -175,11 +193,12 @@ class Fetcher:
 
     async def _received(self, ask: Ask, nonce: bytes, asked: _Asked, source: str) -> Received:
         """What `ask` brings, within the share of the lesson that it is given."""
-        slot = Slot(source, asked.allowance)
+        slot = Slot(asked.transfer, source, asked.allowance)
+        intake = await asyncio.to_thread(Intake, self._resources, asked.order.domain, nonce, slot)
         try:
-            with Intake(self._resources, asked.order.domain, nonce, slot) as intake:
-                return Received(source, await self._receive(ask, intake))
+            return Received(source, await self._receive(ask, intake))
         except M2KTError:
+            intake.close()
             slot.release()
             raise
 

@@ -17,7 +17,6 @@ from m2kt.identity import AgentCard, KeyId, ModelCard, PacketId, TransferId
 
 from .fetching import Fetcher
 from .foretelling import Foreteller
-from .gathered import Gathered
 from .learner import ExamPaper, KeptCal
 from .ledger import Ledger
 from .offers import Offers
@@ -48,9 +47,9 @@ class StudentAgent:
         self._broker = broker
         self.address = ""
         self.ledger = Ledger(resources.journal, resources.clock)
-        self._transfers = Transfers(resources, self.ledger, self._deliver)
         self._foreteller = Foreteller(resources, self._skill)
         self._fetcher = Fetcher(resources, lambda: self.card, self._foreteller)
+        self._transfers = Transfers(resources, self.ledger, self._fetcher.gather, self._deliver)
         self.offers = Offers(resources, self.ledger, self._transfers)
 
     def recover(self) -> None:
@@ -79,11 +78,7 @@ class StudentAgent:
     def learn(self, order: LearnOrder) -> TransferId:
         """Puts an order in the queue; see `Transfers.begin`."""
         self.require_mine(order.domain)
-
-        async def gather(transfer: TransferId) -> Gathered:
-            return await self._fetcher.gather(order, transfer)
-
-        return self._transfers.begin(order, gather)
+        return self._transfers.begin(order)
 
     async def foretell(self, domain: str, teachers: Sequence[str]) -> Foretelling:
         """What it expects to gain from teachers; fetches no packet and records nothing.

@@ -4,9 +4,9 @@
 
 The order of writes makes a crash harmless: packets are sealed before AUTHENTICATED is
 noted; the CAL and the receipt are kept before HEAD moves; HEAD moves before the end is
-noted. After a restart a transfer whose packets are sealed goes on, one whose state is in
-the history has been committed, or rolled back if a later state un-learnt it, and every
-other one ends.
+noted. After a restart a transfer whose packets are sealed goes on, one whose packets were
+still coming collects the rest, one whose state is in the history has been committed, or
+rolled back if a later state un-learnt it; an offer whose packet had not come ends.
 
 Owns: `Transfers`, the state machine.
 Does not own: how packets get here (fetching, intake), training (learner), records (ledger).
@@ -20,7 +20,7 @@ from functools import partial
 from typing import Final, final
 
 from m2kt.digest import Digest
-from m2kt.errors import BusyError, M2KTError, TrustError
+from m2kt.errors import BusyError, M2KTError, StoreError, TrustError
 from m2kt.history import Skill, StudentState, forgotten
 from m2kt.identity import PacketId, TransferId
 from m2kt.meter import DataMeter
@@ -45,9 +45,12 @@ UNDECIDED: Final = frozenset(
     {Reason.PEER_UNAVAILABLE, Reason.DEADLINE, Reason.INTERRUPTED, Reason.STORAGE, Reason.INTERNAL}
 )
 """Reasons that say nothing about a packet: a transfer that ends for these alone has FAILED."""
-_LOST: Final = "expected all packets after a restart, found that they had not come; ask me again"
+_LOST: Final = (
+    "expected the packet of an offer, found that I stopped before it came; offer it again"
+)
 
 
+Collect = Callable[[LearnOrder, TransferId], Awaitable[Gathered]]
 Gather = Callable[[TransferId], Awaitable[Gathered]]
 Deliver = Callable[[TransferId, LearnOrder], Awaitable[None]]
 
@@ -68,15 +71,18 @@ class _Course:
 class Transfers:
     """Carries out orders, one at a time."""
 
-    def __init__(self, resources: StudentResources, ledger: Ledger, deliver: Deliver) -> None:
+    def __init__(
+        self, resources: StudentResources, ledger: Ledger, collect: Collect, deliver: Deliver
+    ) -> None:
         self._resources = resources
         self._ledger = ledger
+        self._collect = collect
         self._deliver = deliver
         self._turn = asyncio.Lock()
         self._tasks: dict[TransferId, asyncio.Task[None]] = {}
         self.learning = False
 
-    def begin(self, order: LearnOrder, gather: Gather) -> TransferId:
+    def begin(self, order: LearnOrder) -> TransferId:
         """Puts an order in the queue; the same key names the same transfer.
 
         Raises:
@@ -90,7 +96,7 @@ class Transfers:
             )
         transfer, is_new = self._ledger.begin(order)
         if is_new:
-            self.carry_out(transfer, order, gather)
+            self.carry_out(transfer, order, partial(self._collect, order))
         return transfer
 
     def carry_out(self, transfer: TransferId, order: LearnOrder, gather: Gather) -> None:
@@ -107,11 +113,13 @@ class Transfers:
             order = order_from_json(record.request.decode())
             if record.id in published:
                 self._end(record.id, _S.COMMITTED, "HEAD had moved before I was stopped")
-            elif record.packets:
-                self._ledger.reopen(record.id)
-                self.carry_out(record.id, order, partial(self._again, record.packets))
-            else:
+            elif order.pushed and not record.packets:
                 self.refuse(record.id, order, Reason.INTERRUPTED, _LOST)
+            else:
+                self._ledger.reopen(record.id)
+                known = partial(self._again, record.packets)
+                gather = known if record.packets else partial(self._collect, order)
+                self.carry_out(record.id, order, gather)
         self.roll_back()
 
     def roll_back(self) -> None:
@@ -242,6 +250,10 @@ class Transfers:
 
     def _end(self, transfer: TransferId, state: TransferState, message: str) -> None:
         self._ledger.tell(transfer, Progress(message, {}, state))
+        try:
+            self._resources.spool.forget(transfer)
+        except StoreError as error:  # the next start removes it
+            logger.warning("spool not emptied transfer=%s why=%s", transfer, error)
 
     def _sign(self, course: _Course, verdict: Verdict, head_after: Digest) -> None:
         """Signs the receipt and keeps it, before anything is final."""

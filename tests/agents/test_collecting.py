@@ -2,10 +2,12 @@
 
 import threading
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 
 from m2kt.errors import RequestError
+from m2kt.journal import Journal
 from m2kt.progress import TransferState
 from m2kt.reasons import Reason
 from m2kt.wire import cards
@@ -209,3 +211,31 @@ async def test_one_teacher_at_two_addresses_counts_once(town: Town):
     [line] = [event.message for event in events if event.message.startswith("used 2 of 2 sources")]
     assert "used, a copy of packet b3:" in line
     assert found in line
+
+
+async def test_a_student_that_is_stopped_while_it_collects_goes_on_when_it_is_started_again(
+    town: Town,
+):
+    table = {**STUDENT, "limits": {"fetch_s": 20.0}}
+    make_host = {"make_host": lambda _: ThreadHost(Stubborn)}
+    agent = await town.start("student", table, **make_host)
+    [teacher, other], addresses = await crowd(town, 2, hold_before=2)
+    other.go_on.set()
+    transfer = await town.peer(agent.address).learn(DOMAIN, teachers=addresses, timeout_s=5)
+    journal = Journal(town.folder / "student" / "journal.sqlite")
+    await until(lambda: teacher.held.is_set() and addresses[1] in journal.collected(transfer))
+    await until(lambda: [part.stat().st_size for part in parts(town)] == [2048])
+    await town.stop(agent)
+    teacher.go_on.set()
+    teacher.sent.clear()
+    agent = await town.start("student", table, **make_host)
+    view, _ = await ended(town.peer(agent.address), transfer)
+    assert set(view.teachers) == {"t0", "t1"}
+    assert teacher.sent == list(range(2, len(teacher.encoded.chunk_digests)))
+    assert len(other.asked) == 1
+    assert not parts(town)
+
+
+def parts(town: Town) -> list[Path]:
+    """The files of the student's spool that hold chunks."""
+    return list((town.folder / "student" / "spool").glob("*.part"))
