@@ -41,6 +41,9 @@ Quorum = Annotated[
 Collect = Annotated[
     float, typer.Option("--collect", help="Seconds for collecting packets; 0: no end.", min=0)
 ]
+FollowUp = Annotated[
+    bool, typer.Option("--follow-up", help="Learn once enough has come; what comes later, later.")
+]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Only foretell the gain; no packet is fetched.")
 ]
@@ -49,6 +52,10 @@ Config = Annotated[
     Path | None, typer.Option("--config", help="Settings of an agent, for its TLS files.")
 ]
 
+_NO_SAMPLE = (
+    "expected --dry-run with --teacher alone, found --broker; name teachers, they are asked for a"
+    " sample"
+)
 COLORS = {
     TransferState.COMMITTED: "green",
     TransferState.REJECTED: "yellow",
@@ -74,6 +81,7 @@ def learn(
     broker: Broker = "",
     quorum: Quorum = 0,
     collect: Collect = 0.0,
+    follow_up: FollowUp = False,
     dry_run: DryRun = False,
     timeout: Timeout = 3600.0,
     config: Config = None,
@@ -84,10 +92,7 @@ def learn(
         raise RequestError("expected --teacher or --broker, found neither; say whom to learn from")
     if dry_run:
         if not teacher or broker:
-            raise RequestError(
-                "expected --dry-run with --teacher alone, found --broker; name teachers, they are"
-                " asked for a sample"
-            )
+            raise RequestError(_NO_SAMPLE)
         told = done(_foretold(student, domain, teacher, timeout_s=timeout, config=config))
         show_foretelling(domain, told, as_json=as_json)
         return
@@ -100,6 +105,7 @@ def learn(
                 broker=broker,
                 quorum=quorum,
                 collect_s=collect,
+                follow_up=follow_up,
                 timeout_s=min(timeout, 30.0),
             )
             console.say(f"transfer {transfer}")

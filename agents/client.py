@@ -157,6 +157,7 @@ class PeerClient:
         strategy: str = "",
         quorum: int = 0,
         collect_s: float = 0.0,
+        follow_up: bool = False,
         key: str = "",
         timeout_s: float,
     ) -> TransferId:
@@ -169,6 +170,8 @@ class PeerClient:
             strategy: How to combine packets; empty for the student's own choice.
             quorum: Packets of different content to wait for; 0 for the student's own number.
             collect_s: Seconds for collecting packets; 0 to wait for all sources.
+            follow_up: Whether to learn once the quorum is met, and from what comes later in a
+                transfer of its own.
             key: Chosen by the caller: an equal key names the same transfer. Empty: a new one.
             timeout_s: Deadline of the call, in seconds.
         """
@@ -180,6 +183,7 @@ class PeerClient:
             strategy=strategy,
             quorum=quorum,
             collect_s=collect_s,
+            follow_up=follow_up,
             idempotency_key=key or secrets.token_hex(16),
         )
         found = await self._answer(self.student.Learn(request, timeout=timeout_s))

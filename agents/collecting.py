@@ -44,13 +44,28 @@ class Collection:
         """Notes a source that is not even asked."""
         self._refused.append(refusal)
 
-    async def until(self, ends_at: float | None) -> None:
-        """Waits until nothing is on its way any more, or until `ends_at` on the loop's clock."""
-        left_s = None if ends_at is None else ends_at - asyncio.get_running_loop().time()
-        if self._pulls:
-            await asyncio.wait(
-                self._pulls.values(), timeout=None if left_s is None else max(0.0, left_s)
-            )
+    async def until(self, ends_at: float | None, *, quorum: int | None = None) -> None:
+        """Waits until nothing is on its way any more.
+
+        Args:
+            ends_at: Time on the loop's clock at which it stops to wait; None to wait on.
+            quorum: Different contents with which it stops to wait too; None for all there are.
+        """
+        loop = asyncio.get_running_loop()
+        while waiting := [pull for pull in self._pulls.values() if not pull.done()]:
+            left_s = None if ends_at is None else ends_at - loop.time()
+            enough = quorum is not None and self.gathered().contents >= quorum
+            if enough or (left_s is not None and left_s <= 0):
+                return
+            await asyncio.wait(waiting, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
+
+    def take(self) -> Gathered:
+        """What has come by now; what has not is left, to be gathered later."""
+        late = {source: pull for source, pull in self._pulls.items() if not pull.done()}
+        over = [pull.result() for pull in self._pulls.values() if pull.done()]
+        taken = Gathered((*over, *self._refused), late=tuple(late))
+        self._pulls, self._refused = late, []
+        return taken
 
     async def close(self) -> None:
         """Stops what is on its way."""
@@ -76,7 +91,7 @@ async def _tried(source: str, pull: Pull) -> Result:
 
 def _late(source: str) -> Refusal:
     detail = (
-        "expected a packet before the order's deadline, found it still on its way; order with a"
-        " longer collect_s, or learn from this source again"
+        "expected a packet in time, found it still on its way; order with a longer collect_s, or"
+        " learn from this source again"
     )
     return Refusal(source, Reason.DEADLINE, detail)

@@ -13,7 +13,7 @@ what comes (intake), what becomes of it (transfers).
 import asyncio
 import secrets
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from typing import Final, final
 
@@ -34,7 +34,7 @@ from .collecting import Collection
 from .foretelling import Exam, Foreteller
 from .gathered import Gathered, Received, Refusal, Result
 from .intake import Intake, reopened
-from .orders import MOST_TEACHERS, LearnOrder
+from .orders import MOST_TEACHERS, LearnOrder, packet_source
 from .parts import Chunk
 from .resources import StudentResources
 from .spool import Allowance, Slot
@@ -76,27 +76,69 @@ class Fetcher:
         self._card = card
         self._foreteller = foreteller
         self._streams = asyncio.Semaphore(resources.limits.streams)
+        self._rest: dict[TransferId, asyncio.Task[Gathered]] = {}
 
     async def gather(self, order: LearnOrder, transfer: TransferId) -> Gathered:
-        """A packet or a refusal of every source of `order`, or as many as come in time."""
+        """A packet or a refusal of every source of `order`, or as many as come in time.
+
+        If the order wants a follow-up, what is late once the quorum is met goes on by itself,
+        and the order that follows gathers it.
+        """
+        if order.follows in self._rest:
+            return await self._rest.pop(order.follows)
         limits, loop = self._resources.limits, asyncio.get_running_loop()
         patience_s = order.patience_s(limits.fetch_s)
         ends_at = None if patience_s is None else loop.time() + patience_s
+        quorum = order.quorum_for(limits.quorum) if order.follow_up else None
+        async with AsyncExitStack() as stack:
+            collection = await stack.enter_async_context(Collection())
+            await self._ask(order, transfer, collection, ends_at)
+            await collection.until(ends_at, quorum=quorum)
+            if quorum is None or collection.gathered().contents < quorum:
+                return collection.gathered()
+            taken = collection.take()
+            if taken.late:
+                stack.pop_all()
+                self._rest[transfer] = asyncio.create_task(self._gather_rest(collection))
+            return taken
+
+    async def close(self) -> None:
+        """Stops what is late and nobody has gathered yet."""
+        rest = list(self._rest.values())
+        for gathering in rest:
+            gathering.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
+
+    async def _gather_rest(self, collection: Collection) -> Gathered:
+        """What comes late, within the time that one packet may take."""
+        async with collection:
+            ends_at = asyncio.get_running_loop().time() + self._resources.limits.fetch_s
+            await collection.until(ends_at)
+            return collection.gathered()
+
+    async def _ask(
+        self,
+        order: LearnOrder,
+        transfer: TransferId,
+        collection: Collection,
+        ends_at: float | None,
+    ) -> None:
+        """Begins to pull from every source, or takes what had come from it before a restart."""
         asked = _Asked(
             order=order,
-            transfer=transfer,
+            transfer=order.follows or transfer,
             allowance=self._allowance(order.domain),
             exam=self._foreteller.exam(order.domain),
         )
-        async with Collection() as collection:
-            for source, packet in self._resources.journal.collected(transfer).items():
+        for source, packet in self._resources.journal.collected(asked.transfer).items():
+            if not order.follows or source in order.sources:
                 collection.add(source, self._from_store(asked, source, packet))
-            for address in order.teachers:
-                self._add_teacher(collection, asked, address)
-            if order.discover:
-                await self._add_discovered(collection, asked, ends_at)
-            await collection.until(ends_at)
-            return collection.gathered()
+        for address in order.teachers:
+            self._add_teacher(collection, asked, address)
+        for packet in order.packets:
+            self._add_packet(collection, asked, packet)
+        if order.discover:
+            await self._add_discovered(collection, asked, ends_at)
 
     def _allowance(self, domain: str) -> Allowance:
         """What a lesson may hold beside the packets that the present skill rests on."""
@@ -110,7 +152,7 @@ class Fetcher:
             collection.add(address, self._from_teacher(asked, address))
 
     def _add_packet(self, collection: Collection, asked: _Asked, packet: PacketId) -> None:
-        if (source := f"packet {packet}") not in collection:
+        if (source := packet_source(packet)) not in collection:
             collection.add(source, self._from_broker(asked, source, packet))
 
     async def _add_discovered(

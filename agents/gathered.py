@@ -4,6 +4,7 @@ Owns: `Received`, `Refusal`, `Gathered`.
 Does not own: asking the sources (fetching), what becomes of what came (transfers).
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from m2kt.digest import Digest
@@ -34,9 +35,15 @@ Result = Received | Refusal
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """What came of all sources, in the order in which they were named."""
+    """What came of all sources, in the order in which they were named.
+
+    Attributes:
+        results: One for each source that is over.
+        late: Sources from which something may still come.
+    """
 
     results: tuple[Result, ...]
+    late: tuple[str, ...] = ()
 
     @property
     def received(self) -> tuple[Received, ...]:
@@ -58,6 +65,20 @@ class Gathered:
         """How many different contents came: a copy is no second opinion."""
         return len({payload.content_digest for payload in self.payloads})
 
+    def without(self, known: Collection[Digest]) -> "Gathered":
+        """The same, with packets refused whose contents are among `known`."""
+
+        def only_new(its: Result) -> Result:
+            if isinstance(its, Refusal) or its.payload.content_digest not in known:
+                return its
+            detail = (
+                f"expected another content than the first lesson had, found"
+                f" {its.payload.content_digest} of {its.payload.teacher} again; name a teacher once"
+            )
+            return Refusal(its.source, Reason.REPLAYED, detail)
+
+        return Gathered(tuple(map(only_new, self.results)), self.late)
+
     def summary(self, *, enough: bool) -> str:
         """What became of every source; `enough` says whether it is learnt from what came."""
         first: dict[Digest, Received] = {}
@@ -73,4 +94,5 @@ class Gathered:
             return f"{its.source} ({whose.teacher}, packet {whose.packet_id}) {use}"
 
         used = len(self.received) if enough else 0
-        return f"used {used} of {len(self.results)} sources: {'; '.join(map(fate, self.results))}"
+        told = [*map(fate, self.results), *(f"{source} later" for source in self.late)]
+        return f"used {used} of {len(told)} sources: {'; '.join(told)}"

@@ -23,6 +23,7 @@ from .broker import BrokerAgent, BrokerResources, broker_service
 from .credentials import Credentials, load_credentials
 from .hosting import Host, ThreadHost
 from .membership import Membership
+from .orders import collection_of
 from .resources import Clock, StudentResources, TeacherResources
 from .server import RunningServer, Service, serve
 from .settings import Settings, add_domains
@@ -174,8 +175,8 @@ async def _start_student(settings: Settings, make_host: MakeHost, clock: Clock) 
         tls=settings.tls,
         clock=clock,
     )
-    unfinished = [record.id for record in resources.journal.unfinished()]
-    await asyncio.to_thread(resources.spool.sweep, unfinished)
+    kept = {collection_of(record) for record in resources.journal.unfinished()}
+    await asyncio.to_thread(resources.spool.sweep, kept)
     model = await resources.host.call("card")
     agent = StudentAgent(resources, model, broker=settings.broker)
     server = await _served(settings, student_service(agent))

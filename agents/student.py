@@ -60,6 +60,7 @@ class StudentAgent:
         """Stops what is under way; it goes on after the next start."""
         self.offers.close()
         await self._transfers.close()
+        await self._fetcher.close()
         await self._resources.host.close()
         self._resources.journal.close()
         self._resources.store.close()

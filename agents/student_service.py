@@ -58,6 +58,7 @@ class StudentServicer(StudentServiceServicer):
             strategy=request.strategy,
             quorum=request.quorum,
             collect_s=request.collect_s,
+            follow_up=request.follow_up,
         )
         return pb.LearnResponse(transfer_id=self._agent.learn(order))
 

@@ -20,7 +20,7 @@ from functools import partial
 from typing import Final, final
 
 from m2kt.digest import Digest
-from m2kt.errors import BusyError, M2KTError, StoreError, TrustError
+from m2kt.errors import BusyError, M2KTError, RequestError, StoreError, TrustError
 from m2kt.history import Skill, StudentState, forgotten
 from m2kt.identity import PacketId, TransferId
 from m2kt.meter import DataMeter
@@ -35,7 +35,7 @@ from .gathered import Gathered, Received
 from .intake import reopened
 from .learner import Assignment, KeptCal, Learnt
 from .ledger import Ledger
-from .orders import LearnOrder, order_from_json
+from .orders import LearnOrder, collection_of, order_from_json
 from .resources import StudentResources
 
 logger = logging.getLogger(__name__)
@@ -163,18 +163,20 @@ class Transfers:
 
     async def _advance(self, course: _Course, gather: Gather) -> None:
         """The whole way of a transfer."""
-        gathered = await gather(course.transfer)
+        gathered = await self._only_new(course.order, await gather(course.transfer))
         for refusal in gathered.refusals:
             line = f"{refusal.source}: {refusal.reason}: {refusal.detail}"
             self._ledger.tell(course.transfer, Progress(line))
         course.payloads = gathered.payloads
-        quorum = course.order.quorum_for(self._resources.limits.quorum)
+        quorum = self._quorum(course.order)
         enough = gathered.contents >= quorum
         if self._ledger.state(course.transfer) is _S.OFFERED:  # told once, not after a restart
             self._ledger.tell(course.transfer, Progress(gathered.summary(enough=enough)))
         if not enough:
             self._decline(course, _too_few(gathered, quorum))
             return
+        if gathered.late:
+            self._follow(course, gathered.late)
         self.authenticated(course.transfer, gathered.payloads)
         outcome = await self._study(course)
         course.meter, course.probe_items = outcome.meter, outcome.probe_items
@@ -182,6 +184,34 @@ class Transfers:
             await self._commit(course, outcome)
         else:
             self._decline(course, outcome.verdict)
+
+    async def _only_new(self, order: LearnOrder, gathered: Gathered) -> Gathered:
+        """Of what a follow-up has gathered, that which the first lesson did not have."""
+        if not order.follows:
+            return gathered
+        packets = self._resources.journal.transfer(order.follows).packets
+        first = await self._again(packets, order.follows)
+        return gathered.without({payload.content_digest for payload in first.payloads})
+
+    def _quorum(self, order: LearnOrder) -> int:
+        """Different contents that have to come: one more to those of a lesson that was accepted."""
+        if order.follows and self._ledger.state(order.follows) is _S.COMMITTED:
+            return 1
+        return order.quorum_for(self._resources.limits.quorum)
+
+    def _follow(self, course: _Course, late: Sequence[str]) -> None:
+        """Begins the transfer that takes what comes later; it has its turn after this one."""
+        order = course.order.following(course.transfer, late)
+        try:
+            transfer, is_new = self._ledger.begin(order)
+        except RequestError:  # begun before a restart, when other sources were late
+            line = "the follow-up transfer of this order takes what comes later"
+            self._ledger.tell(course.transfer, Progress(line))
+            return
+        line = f"follow-up transfer {transfer} takes what comes later"
+        self._ledger.tell(course.transfer, Progress(line))
+        if is_new:
+            self.carry_out(transfer, order, partial(self._collect, order))
 
     async def _study(self, course: _Course) -> Learnt | Declined:
         """Lets the host learn from the new packets together with those of the present skill."""
@@ -250,8 +280,12 @@ class Transfers:
 
     def _end(self, transfer: TransferId, state: TransferState, message: str) -> None:
         self._ledger.tell(transfer, Progress(message, {}, state))
+        journal = self._resources.journal
+        collection = collection_of(journal.transfer(transfer))
+        if collection in map(collection_of, journal.unfinished()):
+            return  # others collect into the same files
         try:
-            self._resources.spool.forget(transfer)
+            self._resources.spool.forget(collection)
         except StoreError as error:  # the next start removes it
             logger.warning("spool not emptied transfer=%s why=%s", transfer, error)
 

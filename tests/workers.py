@@ -35,6 +35,7 @@ class Eager(Stubborn):
         self.go_on = go_on
 
     def learn(self, assignment: Assignment, report: Report) -> Learnt:
+        self.assignments.append(assignment)
         for state in (TransferState.SCREENED, TransferState.ALIGNING, TransferState.VERIFYING):
             report(Progress(state, {}, state))
         assert self.go_on.wait(20)

@@ -6,7 +6,9 @@ import math
 import pytest
 
 from m2kt.errors import RequestError
-from m2kt_agents.orders import LearnOrder, order_from_json
+from m2kt.identity import TransferId
+from m2kt.journal import Transfer
+from m2kt_agents.orders import LearnOrder, collection_of, order_from_json
 
 
 def order(**named) -> LearnOrder:
@@ -14,7 +16,8 @@ def order(**named) -> LearnOrder:
 
 
 def test_an_order_survives_the_journal():
-    for its in (order(), order(quorum=2, collect_s=0.5)):
+    late = order(follow_up=True, broker="c:3").following(TransferId("t"), ["a:1", "packet b3:0"])
+    for its in (order(), order(quorum=2, collect_s=0.5), late):
         assert order_from_json(its.to_json()) == its
 
 
@@ -39,3 +42,30 @@ def test_the_students_own_limits_hold_whatever_is_asked_for():
     assert [order(quorum=2).quorum_for(own) for own in (1, 3)] == [2, 3]
     assert [order(collect_s=5.0).patience_s(own_s) for own_s in (9.0, 2.0)] == [5.0, 2.0]
     assert order().patience_s(9.0) is None
+
+
+def test_an_order_that_follows_names_what_is_late_and_has_a_key_of_its_own():
+    first = order(quorum=2, collect_s=9.0, follow_up=True, broker="c:3", discover=True)
+    late = first.following(TransferId("t"), ["b:2", "packet b3:0"])
+    assert (late.teachers, late.packets, late.broker) == (("b:2",), ("b3:0",), "c:3")
+    assert late.sources == ("b:2", "packet b3:0")
+    assert (late.follows, late.quorum, late.follow_up, late.discover) == ("t", 2, False, False)
+    assert late.key == first.following(TransferId("t"), ["b:2"]).key
+    assert late.key != first.key
+    many = [f"a:{port}" for port in range(40)]
+    assert len(first.following(TransferId("t"), many).teachers) == 40
+
+
+def test_what_a_follow_up_collects_lies_with_what_the_first_transfer_collected():
+    def record(name: str, its: LearnOrder) -> Transfer:
+        return Transfer(
+            id=TransferId(name),
+            domain="d",
+            request=its.to_json().encode(),
+            created_at_s=1.0,
+            updated_at_s=1.0,
+        )
+
+    first = order(follow_up=True)
+    assert collection_of(record("t", first)) == "t"
+    assert collection_of(record("u", first.following(TransferId("t"), ["a:1"]))) == "t"
