@@ -56,12 +56,24 @@ class ModelSettings:
         device: `cpu`, `cuda`, or `auto`: a GPU if there is one.
         threads: CPU threads for model work; 0 for torch's own choice.
         gpus: Share of a GPU that the child actor asks Ray for; 0 for a quarter if there is one.
+        resources: What an agent on Ray asks for by names that its nodes have been given, such as
+            `{ gpu_box = 1 }`: it runs on a node that has so much left, and its model with it.
     """
 
     name: str = "smollm2-135m"
     device: str = "auto"
     threads: int = 0
     gpus: float = 0.0
+    resources: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, amount in self.resources.items():
+            number = type(amount) in (int, float) and amount > 0
+            if not number or name in ("", "CPU", "GPU", "memory"):
+                raise RequestError(
+                    "expected [model] resources of names other than CPU, GPU and memory, each with"
+                    f" a number above 0, found {name!r} = {amount!r}; correct the file"
+                )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
