@@ -196,10 +196,12 @@ async def test_ten_students_learn_from_one_teacher(town: Town):
     assert told == set(CROWD)
 
 
-def test_agents_land_on_the_nodes_that_have_what_they_ask_for(tmp_path):
+async def test_agents_land_on_the_nodes_that_have_what_they_ask_for(tmp_path):
     command = [sys.executable, "-m", "tests.two_nodes", str(tmp_path)]
     root = Path(__file__).parents[2]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=110)
+    done = await asyncio.to_thread(
+        subprocess.run, command, cwd=root, capture_output=True, text=True, timeout=110
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     told = json.loads(done.stdout)
     assert told["placed"] == {"desk": ["Agent"], "gpu_box": ["Agent", "Worker"]}
