@@ -31,11 +31,31 @@ T = TypeVar("T")
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 StudentAt = Annotated[str, typer.Option("--student", help="Address of the student, host:port.")]
 Domain = Annotated[str, typer.Option("--domain", help="Name of the domain, see `m2kt domains`.")]
+Teachers = Annotated[
+    list[str] | None, typer.Option("--teacher", help="Address of a teacher; repeatable.")
+]
+Broker = Annotated[str, typer.Option("--broker", help="Address of a broker to ask.")]
+Quorum = Annotated[
+    int, typer.Option("--quorum", help="Packets to wait for; 0: the student's own number.", min=0)
+]
+Collect = Annotated[
+    float, typer.Option("--collect", help="Seconds for collecting packets; 0: no end.", min=0)
+]
+FollowUp = Annotated[
+    bool, typer.Option("--follow-up", help="Learn once enough has come; what comes later, later.")
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Only foretell the gain; no packet is fetched.")
+]
 Timeout = Annotated[float, typer.Option("--timeout", help="Deadline in seconds.", min=0.1)]
 Config = Annotated[
     Path | None, typer.Option("--config", help="Settings of an agent, for its TLS files.")
 ]
 
+_NO_SAMPLE = (
+    "expected --dry-run with --teacher alone, found --broker; name teachers, they are asked for a"
+    " sample"
+)
 COLORS = {
     TransferState.COMMITTED: "green",
     TransferState.REJECTED: "yellow",
@@ -57,13 +77,12 @@ def tls_of(config: Path | None) -> TlsFiles | None:
 def learn(
     student: StudentAt,
     domain: Domain,
-    teacher: Annotated[
-        list[str] | None, typer.Option("--teacher", help="Address of a teacher; repeatable.")
-    ] = None,
-    broker: Annotated[str, typer.Option("--broker", help="Address of a broker to ask.")] = "",
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only foretell the gain; no packet is fetched.")
-    ] = False,
+    teacher: Teachers = None,
+    broker: Broker = "",
+    quorum: Quorum = 0,
+    collect: Collect = 0.0,
+    follow_up: FollowUp = False,
+    dry_run: DryRun = False,
     timeout: Timeout = 3600.0,
     config: Config = None,
     as_json: Json = False,
@@ -73,10 +92,7 @@ def learn(
         raise RequestError("expected --teacher or --broker, found neither; say whom to learn from")
     if dry_run:
         if not teacher or broker:
-            raise RequestError(
-                "expected --dry-run with --teacher alone, found --broker; name teachers, they are"
-                " asked for a sample"
-            )
+            raise RequestError(_NO_SAMPLE)
         told = done(_foretold(student, domain, teacher, timeout_s=timeout, config=config))
         show_foretelling(domain, told, as_json=as_json)
         return
@@ -84,7 +100,13 @@ def learn(
     async def work() -> tuple[TransferView, list[Event]]:
         async with PeerClient(student, tls=tls_of(config)) as peer:
             transfer = await peer.learn(
-                domain, teachers=teacher or (), broker=broker, timeout_s=min(timeout, 30.0)
+                domain,
+                teachers=teacher or (),
+                broker=broker,
+                quorum=quorum,
+                collect_s=collect,
+                follow_up=follow_up,
+                timeout_s=min(timeout, 30.0),
             )
             console.say(f"transfer {transfer}")
             events = await _watched(peer, transfer, after=0, timeout_s=timeout)

@@ -14,6 +14,7 @@ from m2kt.journal import Journal
 from .credentials import Credentials
 from .hosting import Host
 from .settings import Limits, TlsFiles
+from .spool import Spool
 
 if TYPE_CHECKING:  # the store needs torch, a broker does not
     from m2kt.store import Store
@@ -31,7 +32,7 @@ class StudentResources:
         store: Its history.
         journal: Its transfers.
         host: Where its model works.
-        spool: Folder for bytes that are on their way.
+        spool: For bytes that are on their way.
         limits: What it agrees to.
         tls: For calls to others.
         clock: Unix time, seconds.
@@ -41,7 +42,7 @@ class StudentResources:
     store: "Store"
     journal: Journal
     host: Host
-    spool: Path
+    spool: Spool
     limits: Limits
     tls: TlsFiles | None
     clock: Clock

@@ -23,7 +23,7 @@ from .offers import Offers
 from .orders import MOST_TEACHERS, LearnOrder
 from .receipts import deliver
 from .resources import StudentResources
-from .transfers import Gathered, Transfers
+from .transfers import Transfers
 from .views import AnswerView, ExamView, Foretelling
 
 logger = logging.getLogger(__name__)
@@ -47,9 +47,9 @@ class StudentAgent:
         self._broker = broker
         self.address = ""
         self.ledger = Ledger(resources.journal, resources.clock)
-        self._transfers = Transfers(resources, self.ledger, self._deliver)
         self._foreteller = Foreteller(resources, self._skill)
         self._fetcher = Fetcher(resources, lambda: self.card, self._foreteller)
+        self._transfers = Transfers(resources, self.ledger, self._fetcher.gather, self._deliver)
         self.offers = Offers(resources, self.ledger, self._transfers)
 
     def recover(self) -> None:
@@ -60,6 +60,7 @@ class StudentAgent:
         """Stops what is under way; it goes on after the next start."""
         self.offers.close()
         await self._transfers.close()
+        await self._fetcher.close()
         await self._resources.host.close()
         self._resources.journal.close()
         self._resources.store.close()
@@ -78,11 +79,7 @@ class StudentAgent:
     def learn(self, order: LearnOrder) -> TransferId:
         """Puts an order in the queue; see `Transfers.begin`."""
         self.require_mine(order.domain)
-
-        async def gather(transfer: TransferId) -> Gathered:
-            return await self._fetcher.gather(order, transfer)
-
-        return self._transfers.begin(order, gather)
+        return self._transfers.begin(order)
 
     async def foretell(self, domain: str, teachers: Sequence[str]) -> Foretelling:
         """What it expects to gain from teachers; fetches no packet and records nothing.

@@ -4,9 +4,9 @@
 
 The order of writes makes a crash harmless: packets are sealed before AUTHENTICATED is
 noted; the CAL and the receipt are kept before HEAD moves; HEAD moves before the end is
-noted. After a restart a transfer whose packets are sealed goes on, one whose state is in
-the history has been committed, or rolled back if a later state un-learnt it, and every
-other one ends.
+noted. After a restart a transfer whose packets are sealed goes on, one whose packets were
+still coming collects the rest, one whose state is in the history has been committed, or
+rolled back if a later state un-learnt it; an offer whose packet had not come ends.
 
 Owns: `Transfers`, the state machine.
 Does not own: how packets get here (fetching, intake), training (learner), records (ledger).
@@ -20,7 +20,7 @@ from functools import partial
 from typing import Final, final
 
 from m2kt.digest import Digest
-from m2kt.errors import BusyError, M2KTError, TrustError
+from m2kt.errors import BusyError, M2KTError, RequestError, StoreError, TrustError
 from m2kt.history import Skill, StudentState, forgotten
 from m2kt.identity import PacketId, TransferId
 from m2kt.meter import DataMeter
@@ -31,10 +31,11 @@ from m2kt.transfer import Declined
 from m2kt.verdict import Receipt, Rejected, Verdict
 from m2kt.wire import cards
 
+from .gathered import Gathered, Received
 from .intake import reopened
 from .learner import Assignment, KeptCal, Learnt
 from .ledger import Ledger
-from .orders import LearnOrder, order_from_json
+from .orders import LearnOrder, collection_of, order_from_json
 from .resources import StudentResources
 
 logger = logging.getLogger(__name__)
@@ -44,31 +45,12 @@ UNDECIDED: Final = frozenset(
     {Reason.PEER_UNAVAILABLE, Reason.DEADLINE, Reason.INTERRUPTED, Reason.STORAGE, Reason.INTERNAL}
 )
 """Reasons that say nothing about a packet: a transfer that ends for these alone has FAILED."""
-_LOST: Final = "expected all packets after a restart, found that they had not come; ask me again"
+_LOST: Final = (
+    "expected the packet of an offer, found that I stopped before it came; offer it again"
+)
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why nothing came of one source of packets."""
-
-    source: str
-    reason: Reason
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class Gathered:
-    """What came of all sources: authentic packets, and refusals."""
-
-    payloads: tuple[AuthenticPayload, ...]
-    refusals: tuple[Refusal, ...] = ()
-
-    @property
-    def contents(self) -> int:
-        """How many different contents came: a copy is no second opinion."""
-        return len({payload.content_digest for payload in self.payloads})
-
-
+Collect = Callable[[LearnOrder, TransferId], Awaitable[Gathered]]
 Gather = Callable[[TransferId], Awaitable[Gathered]]
 Deliver = Callable[[TransferId, LearnOrder], Awaitable[None]]
 
@@ -89,15 +71,18 @@ class _Course:
 class Transfers:
     """Carries out orders, one at a time."""
 
-    def __init__(self, resources: StudentResources, ledger: Ledger, deliver: Deliver) -> None:
+    def __init__(
+        self, resources: StudentResources, ledger: Ledger, collect: Collect, deliver: Deliver
+    ) -> None:
         self._resources = resources
         self._ledger = ledger
+        self._collect = collect
         self._deliver = deliver
         self._turn = asyncio.Lock()
         self._tasks: dict[TransferId, asyncio.Task[None]] = {}
         self.learning = False
 
-    def begin(self, order: LearnOrder, gather: Gather) -> TransferId:
+    def begin(self, order: LearnOrder) -> TransferId:
         """Puts an order in the queue; the same key names the same transfer.
 
         Raises:
@@ -111,7 +96,7 @@ class Transfers:
             )
         transfer, is_new = self._ledger.begin(order)
         if is_new:
-            self.carry_out(transfer, order, gather)
+            self.carry_out(transfer, order, partial(self._collect, order))
         return transfer
 
     def carry_out(self, transfer: TransferId, order: LearnOrder, gather: Gather) -> None:
@@ -128,11 +113,13 @@ class Transfers:
             order = order_from_json(record.request.decode())
             if record.id in published:
                 self._end(record.id, _S.COMMITTED, "HEAD had moved before I was stopped")
-            elif record.packets:
-                self._ledger.reopen(record.id)
-                self.carry_out(record.id, order, partial(self._again, record.packets))
-            else:
+            elif order.pushed and not record.packets:
                 self.refuse(record.id, order, Reason.INTERRUPTED, _LOST)
+            else:
+                self._ledger.reopen(record.id)
+                known = partial(self._again, record.packets)
+                gather = known if record.packets else partial(self._collect, order)
+                self.carry_out(record.id, order, gather)
         self.roll_back()
 
     def roll_back(self) -> None:
@@ -176,14 +163,20 @@ class Transfers:
 
     async def _advance(self, course: _Course, gather: Gather) -> None:
         """The whole way of a transfer."""
-        gathered = await gather(course.transfer)
+        gathered = await self._only_new(course.order, await gather(course.transfer))
         for refusal in gathered.refusals:
             line = f"{refusal.source}: {refusal.reason}: {refusal.detail}"
             self._ledger.tell(course.transfer, Progress(line))
         course.payloads = gathered.payloads
-        if gathered.contents < self._resources.limits.quorum:
-            self._decline(course, _too_few(gathered, self._resources.limits.quorum))
+        quorum = self._quorum(course.order)
+        enough = gathered.contents >= quorum
+        if self._ledger.state(course.transfer) is _S.OFFERED:  # told once, not after a restart
+            self._ledger.tell(course.transfer, Progress(gathered.summary(enough=enough)))
+        if not enough:
+            self._decline(course, _too_few(gathered, quorum))
             return
+        if gathered.late:
+            self._follow(course, gathered.late)
         self.authenticated(course.transfer, gathered.payloads)
         outcome = await self._study(course)
         course.meter, course.probe_items = outcome.meter, outcome.probe_items
@@ -191,6 +184,34 @@ class Transfers:
             await self._commit(course, outcome)
         else:
             self._decline(course, outcome.verdict)
+
+    async def _only_new(self, order: LearnOrder, gathered: Gathered) -> Gathered:
+        """Of what a follow-up has gathered, that which the first lesson did not have."""
+        if not order.follows:
+            return gathered
+        packets = self._resources.journal.transfer(order.follows).packets
+        first = await self._again(packets, order.follows)
+        return gathered.without({payload.content_digest for payload in first.payloads})
+
+    def _quorum(self, order: LearnOrder) -> int:
+        """Different contents that have to come: one more to those of a lesson that was accepted."""
+        if order.follows and self._ledger.state(order.follows) is _S.COMMITTED:
+            return 1
+        return order.quorum_for(self._resources.limits.quorum)
+
+    def _follow(self, course: _Course, late: Sequence[str]) -> None:
+        """Begins the transfer that takes what comes later; it has its turn after this one."""
+        order = course.order.following(course.transfer, late)
+        try:
+            transfer, is_new = self._ledger.begin(order)
+        except RequestError:  # begun before a restart, when other sources were late
+            line = "the follow-up transfer of this order takes what comes later"
+            self._ledger.tell(course.transfer, Progress(line))
+            return
+        line = f"follow-up transfer {transfer} takes what comes later"
+        self._ledger.tell(course.transfer, Progress(line))
+        if is_new:
+            self.carry_out(transfer, order, partial(self._collect, order))
 
     async def _study(self, course: _Course) -> Learnt | Declined:
         """Lets the host learn from the new packets together with those of the present skill."""
@@ -260,6 +281,14 @@ class Transfers:
 
     def _end(self, transfer: TransferId, state: TransferState, message: str) -> None:
         self._ledger.tell(transfer, Progress(message, {}, state))
+        journal = self._resources.journal
+        collection = collection_of(journal.transfer(transfer))
+        if collection in map(collection_of, journal.unfinished()):
+            return  # others collect into the same files
+        try:
+            self._resources.spool.forget(collection)
+        except StoreError as error:  # the next start removes it
+            logger.warning("spool not emptied transfer=%s why=%s", transfer, error)
 
     def _sign(self, course: _Course, verdict: Verdict, head_after: Digest) -> None:
         """Signs the receipt and keeps it, before anything is final."""
@@ -283,7 +312,7 @@ class Transfers:
     async def _again(self, packets: Sequence[PacketId], _: TransferId) -> Gathered:
         """Packets that were sealed before a restart."""
         found = [await asyncio.to_thread(reopened, self._resources, p) for p in packets]
-        return Gathered(tuple(found))
+        return Gathered(tuple(Received("kept", payload) for payload in found))
 
 
 def _too_few(gathered: Gathered, quorum: int) -> Rejected:

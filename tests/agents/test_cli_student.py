@@ -106,6 +106,18 @@ def test_a_dry_run_needs_teachers_to_ask(run, addresses):
     assert "--dry-run with --teacher alone" in err
 
 
+def test_more_packets_can_be_waited_for_and_not_for_ever(run, addresses):
+    line = ("learn", "--student", addresses["student"], "--domain", DOMAIN, "--quorum", 2)
+    code, _, err = run(*line, "--teacher", addresses["adder"])
+    assert code == 2
+    assert "quorum of at most 1" in err
+    both = ("--teacher", addresses["adder"], "--teacher", addresses["stranger"])
+    code, out, err = run(*line, *both, "--collect", 20)
+    assert code == 1
+    assert "expected 2 authentic packets, found 1" in " ".join(out.split())
+    assert "used 0 of 2 sources" in err
+
+
 def test_learning_shows_every_event_and_ends_with_the_verdict(run, addresses, learnt):
     assert learnt["transfer"]["state"] == "COMMITTED"
     numbers = [event["number"] for event in learnt["events"]]
