@@ -83,8 +83,9 @@ def _of_packet(packet: ScreenedPacket, slots: Mapping[str, int]) -> list[tuple[T
     for trace in content.traces:
         maps = []
         for number, step in enumerate(trace.steps, at):
-            named = [_of_step(slots.get(step.concept), its) for its in places]
-            maps.append(_added(indices[number], weights[number], named))
+            own = slots.get(step.concept)
+            named = [_of_step(own, places[index]) for index in indices[number]]
+            maps.append(_added(weights[number], named))
         at += len(trace.steps)
         found.append((trace, tuple(maps)))
     return found
@@ -95,18 +96,16 @@ def _of_step(own: int | None, slots: list[int]) -> list[int]:
     return [own] if own is not None and own in slots else slots
 
 
-def _added(
-    indices: Sequence[int], weights: Sequence[float], slots: Sequence[Sequence[int]]
-) -> dict[int, float]:
+def _added(weights: Sequence[float], named: Sequence[Sequence[int]]) -> dict[int, float]:
     """One step's map; a concept that it names twice has the sum, one of weight 0 is left out.
 
     Concepts that are not learnt are left out too; the others' weights are scaled up for them.
     """
     found: dict[int, float] = {}
     lost = False
-    for index, weight in zip(indices, weights, strict=True):
-        lost |= weight > 0 and not slots[index]
-        for slot in slots[index] if weight > 0 else ():
-            found[slot] = found.get(slot, 0.0) + weight / len(slots[index])
+    for weight, slots in zip(weights, named, strict=True):
+        lost |= weight > 0 and not slots
+        for slot in slots if weight > 0 else ():
+            found[slot] = found.get(slot, 0.0) + weight / len(slots)
     total = sum(found.values())
     return {slot: weight / total for slot, weight in found.items()} if lost and total else found
