@@ -25,14 +25,8 @@ from m2kt.spaces import SPACES, Directions
 
 SHARPNESS: Final = 10.0
 """Factor on cosines before the softmax over symbols."""
-BLOCK: Final = 256
-"""Concepts that are looked at in one go."""
-
-
-def blocks(concepts: Int[Tensor, "Q"]) -> Iterator[Int[Tensor, "B"]]:
-    """Some concepts, a few at a time; nothing of none."""
-    if len(concepts):
-        yield from concepts.split(BLOCK)
+AT_ONCE: Final = 1 << 18
+"""Numbers that the points of concepts which are looked at in one go may have."""
 
 
 @final
@@ -92,6 +86,12 @@ class Ballots:
     def voting(self) -> Bool[Tensor, "K n"]:
         """Which voters have each concept in a packet that the student can read."""
         return self.by_voter(self.legible) > 0
+
+    def blocks(self, concepts: Int[Tensor, "Q"]) -> Iterator[Int[Tensor, "_"]]:
+        """Some concepts, as many at a time as memory is meant for; nothing of none."""
+        voters = len(self.voters)
+        size = max(1, AT_ONCE // (voters * max(voters, self.directions.shape[1])))
+        yield from concepts.split(size) if len(concepts) else ()
 
     def points(self, chosen: Int[Tensor, "Q"]) -> Points:
         """Where each voter puts some concepts; 0 where it does not vote."""

@@ -18,7 +18,7 @@ import torch.nn.functional as F  # noqa: N812
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from m2kt.ballots import Ballots, blocks
+from m2kt.ballots import Ballots
 from m2kt.combine_config import CombineRules
 from m2kt.consensus import Fate
 
@@ -59,7 +59,7 @@ def survey(ballots: Ballots, put: Int[Tensor, "Q"]) -> Survey:
     says = torch.full((len(ballots.specs), n), -1, dtype=torch.long)
     doubt = torch.zeros(len(ballots.specs), n)
     agreed, shared = torch.zeros(n, n), torch.zeros(n, n)
-    for some in blocks(put):
+    for some in ballots.blocks(put):
         points, voting = ballots.points(some), ballots.voting[some]
         its, doubts = ballots.says(points)
         says[some], doubt[some] = its.where(voting, torch.tensor(-1)), doubts

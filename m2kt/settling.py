@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from m2kt.ballots import Ballots, blocks
+from m2kt.ballots import Ballots
 from m2kt.combine_config import CombineRules
 from m2kt.consensus import LEARNT, Decision
 from m2kt.dispersion import corrected, dispersion, p_values
@@ -96,7 +96,7 @@ def _apart(
     chances = torch.ones(len(ballots.specs), dtype=torch.float64)
     voting = ballots.voting & electorate.heard
     put = put[voting[put].sum(dim=1) > 1]
-    for some in blocks(put):
+    for some in ballots.blocks(put):
         apart[some] = dispersion(ballots.points(some), voting[some])
     noise = [ballots.noise(voter) for voter in range(len(ballots.voters))]
     chances[put] = corrected(p_values(apart[put], voting[put], noise))
@@ -178,7 +178,7 @@ def _shares(
     sets, groups = followed.unique(dim=0, return_inverse=True)
     for number, whom in enumerate(sets):
         concepts = ((groups == number) & ruled).nonzero()[:, 0]
-        for some in blocks(concepts):
+        for some in court.ballots.blocks(concepts):
             voters = whom.nonzero()[:, 0]
             shares[some[:, None], voters] = _ruled(court, some, voters, trust)
     return shares / shares.sum(dim=1, keepdim=True).clamp_min(TINY)

@@ -59,7 +59,7 @@ WEAK: Final = tuple(recipe.name for recipe in _UNFINISHED)
 
 
 def located(name: str, folder: Path, report: Report = silent) -> str:
-    """The folder of a teacher's model; it is trained if it is not there.
+    """What a teacher's model is loaded by; it is trained if it is not there.
 
     Args:
         name: Of `FACULTY` or `WEAK`.
@@ -67,7 +67,7 @@ def located(name: str, folder: Path, report: Report = silent) -> str:
         report: Hears of training.
     """
     if name in zoo.names():
-        return zoo.located(name)
+        return name
     place = folder / name
     if not (place / "recipe.json").exists():
         train(_RECIPES[name], place, report=report)

@@ -3,7 +3,7 @@
 import torch
 
 from m2kt import domains
-from m2kt.ballots import BLOCK, blocks, draw_up
+from m2kt.ballots import AT_ONCE, draw_up
 from m2kt.reading import View
 from m2kt.testimony import told
 from tests.assembly import HIDDEN, TOLD, VIEW, honest, teacher, truth
@@ -79,8 +79,10 @@ def test_nothing_is_read_where_nothing_is_contested():
     assert drawn_up(honest(2), View(relational, torch.zeros(97, 4))).readings == ()
 
 
-def test_concepts_are_looked_at_a_few_at_a_time():
-    parts = list(blocks(torch.arange(2 * BLOCK + 3)))
-    assert [len(part) for part in parts] == [BLOCK, BLOCK, 3]
-    assert torch.equal(torch.cat(parts), torch.arange(2 * BLOCK + 3))
-    assert list(blocks(torch.arange(0))) == []
+def test_concepts_are_looked_at_as_many_at_a_time_as_memory_is_meant_for():
+    ballots, every = drawn_up(honest(3)), torch.arange(100_000)
+    parts = list(ballots.blocks(every))
+    assert torch.equal(torch.cat(parts), every)
+    assert len(parts) > 1
+    assert max(len(part) for part in parts) * 3 * WIDTH <= AT_ONCE
+    assert list(ballots.blocks(every[:0])) == []
