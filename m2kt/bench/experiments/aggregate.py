@@ -37,6 +37,8 @@ LIMITS: Final = (
 )
 HARM: Final = 0.02
 """Points below the honest run from which on a student counts as poisoned."""
+ROOTED: Final = 0.05
+"""Points that may be lost where most teachers are hostile and one is a root of trust."""
 
 Case = dict[str, Any]
 
@@ -195,43 +197,22 @@ def claims_of(cases: Mapping[str, list[Case]], disjoint: Mapping[str, Any]) -> t
     full = [case for case in cases["within"] if case["coverage"] == 1]
     partly = [case for case in cases["within"] if case["coverage"] < 1]
     guarded = [c for name in ("honest", "within", "beyond", "rooted") for c in cases[name]]
-    shares = [
-        Claim(
-            what="drop at coverage below 1, within the bound, worst attack",
-            found=worst(partly),
-            bound=HARM,
-            at_least=False,
-        )
+    kept_of = min(disjoint["retention"].values())
+    most = [
+        ("drop within the bound, all teachers have all concepts, worst attack", worst(full), HARM),
+        ("drop within the bound, at less coverage, worst attack", worst(partly), HARM),
+        (
+            "poisoned students that were accepted, beyond the bound, without a root",
+            float(sum(map(poisoned, cases["beyond"]))),
+            0.0,
+        ),
+        ("drop with a root of trust, most are hostile", worst(cases["rooted"]), ROOTED),
     ]
     return (
         Claim(
-            what="disjoint skills: least share of a single-teacher student that is kept",
-            found=min(disjoint["retention"].values()),
-            bound=0.97,
+            what="least share of a single-teacher student's skill kept", found=kept_of, bound=0.97
         ),
-        Claim(
-            what="mixed problems, which no teacher can solve",
-            found=disjoint["mixed_accuracy"],
-            bound=0.95,
-        ),
-        Claim(
-            what="drop within the bound, every teacher has every concept, worst attack",
-            found=worst(full),
-            bound=HARM,
-            at_least=False,
-        ),
-        *(shares if partly else ()),
-        Claim(
-            what="poisoned students that were accepted, beyond the bound, without a root",
-            found=sum(map(poisoned, cases["beyond"])),
-            bound=0,
-            at_least=False,
-        ),
-        Claim(
-            what="drop with a root of trust, most are hostile, worst attack",
-            found=worst(cases["rooted"]),
-            bound=0.05,
-            at_least=False,
-        ),
+        Claim(what="mixed problems solved", found=disjoint["mixed_accuracy"], bound=0.95),
+        *(Claim(what=w, found=its, bound=b, at_least=False) for w, its, b in most),
         Claim(what="honest teachers that are heard", found=kept(guarded), bound=0.95),
     )
