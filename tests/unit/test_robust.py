@@ -134,7 +134,7 @@ def test_nor_after_clipping_and_mixing(name, data):
 
     With n > 2f the median length is between those of two honest points. It is a projection onto a
     ball, which brings points nearer to one another. Mixing makes kappa 8f / (n - f) (kappa + 1):
-    Allouah et al. (2023), Theorem 1.
+    Allouah et al. (2023).
     """
     its, honest = data.draw(attacked(name))
     f, n, good = its.hostile, its.voters, its.points[0, honest]
