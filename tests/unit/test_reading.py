@@ -119,14 +119,21 @@ def test_where_all_is_told_or_one_exemplar_is_all_there_is_there_is_no_noise(pac
     assert found.noise.shape == (0,)
 
 
-def test_halves_see_no_exemplar_of_each_other(packet, shown, view):
-    """Were both halves the same exemplars, only the anchors would differ."""
-    doubled = replace(packet, exemplars=packet.exemplars[:, ::2].repeat_interleave(2, dim=1))
-    same, whole = (
-        float(read(its, shown, view, SPACES["anchor_ridge"]).noise.mean())
-        for its in (doubled, packet)
-    )
-    assert same < whole
+def test_a_concept_whose_halves_say_different_things_is_far_from_itself(packet, shown, view):
+    hidden = [row for row, spec in enumerate(packet.concepts) if spec.id not in shown]
+    says = [S3.fact(packet.concepts[row].id) for row in hidden]
+    other = next(row for row, symbol in zip(hidden, says, strict=True) if symbol != says[0])
+    exemplars = packet.exemplars.clone()
+    exemplars[hidden[0], 1::2] = packet.exemplars[other, 1::2]
+    noise = read(replace(packet, exemplars=exemplars), shown, view, SPACES["anchor_ridge"]).noise
+    assert float(noise[0]) > 0.5
+    assert float(noise[1:].max()) < 0.1
+
+
+def test_anchors_are_halved_too(packet, shown, view):
+    """Were both maps the same, a concept with one exemplar over again would have no noise."""
+    doubled = replace(packet, exemplars=packet.means[:, None].expand(-1, 4, -1))
+    assert float(read(doubled, shown, view, SPACES["anchor_ridge"]).noise.mean()) > 1e-5
 
 
 def test_concepts_are_read_at_one_root_mean_square():
