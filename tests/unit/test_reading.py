@@ -136,6 +136,19 @@ def test_anchors_are_halved_too(packet, shown, view):
     assert float(read(doubled, shown, view, SPACES["anchor_ridge"]).noise.mean()) > 1e-5
 
 
+def test_the_only_anchor_of_a_symbol_is_in_both_halves(packet, shown, view):
+    lone = shown[min(shown)]
+    some = {f: its for f, its in shown.items() if its != lone or f == min(shown)}
+    told_to: list[set[int]] = []
+
+    def watched(anchors: Anchors) -> Callable[[Tensor], Tensor]:
+        told_to.append(set(anchors.told.tolist()))
+        return SPACES["anchor_ridge"](anchors)
+
+    assert len(read(packet, some, view, watched).noise)
+    assert all(S3.symbols.index(lone) in its for its in told_to)
+
+
 def test_concepts_are_read_at_one_root_mean_square():
     means = normal(0, 5, 12).float() * torch.tensor([[0.1], [1.0], [7.0], [1e3], [2.0]])
     found = scaled(means)
