@@ -22,12 +22,12 @@ Premix = Callable[[Points, int], Mixing]
 """From points and f, how many of their voters may be hostile, to T."""
 
 
-def applied(mixing: Mixing, points: Points) -> Points:
+def applied(mixing: Mixing, points: Points) -> Float[Tensor, "K m H"]:
     """The points that come out."""
     return mixing.to(points.dtype) @ points
 
 
-def traced(mixing: Mixing, weights: Weights) -> Weights:
+def traced(mixing: Mixing, weights: Float[Tensor, "K m W"]) -> Weights:
     """Coefficients on what went in, from those on what came out."""
     return mixing.mT.to(weights.dtype) @ weights
 

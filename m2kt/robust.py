@@ -29,9 +29,9 @@ Gram = Float[Tensor, "K n n"]
 MOST_STEPS: Final = 1000
 """Of Weiszfeld's iteration."""
 SETTLED: Final = 1e-9
-"""Change of a coefficient below which it ends."""
+"""Relative change of a concept's coefficients below which it ends."""
 NEAREST: Final = 1e-7
-"""A distance counts as this share of the largest one at least."""
+"""A distance counts as this share of the median one to the coordinate-wise median at least."""
 TINY: Final = 1e-30
 
 
@@ -77,8 +77,11 @@ def mixed(points: Points, weights: Weights) -> Float[Tensor, "K H"]:
 
 
 def gram(points: Points) -> Gram:
-    """Inner products of the points of each concept about their mean."""
-    about = points.double() - points.double().mean(dim=1, keepdim=True)
+    """Inner products of the points of each concept about their coordinate-wise median.
+
+    About the mean a single far point would take the digits of the distances between all others.
+    """
+    about = points.double() - points.double().median(dim=1, keepdim=True).values
     return about @ about.mT
 
 
@@ -121,14 +124,17 @@ def geometric_median(ballot: Ballot) -> Weights:
     norms = products.diagonal(dim1=1, dim2=2)
     n = ballot.voters
     weights = products.new_full((len(products), n), 1 / n)
-    nearest = NEAREST * square_distances(products).amax(dim=(1, 2)).sqrt().clamp_min(TINY)
+    nearest = (NEAREST * norms.median(dim=1, keepdim=True).values.sqrt()).clamp_min(TINY)
+    settled = torch.zeros(len(products), 1, dtype=torch.bool)
     for _ in range(MOST_STEPS):
         to_it = (products @ weights[:, :, None])[..., 0]
         own = (weights * to_it).sum(dim=1, keepdim=True)
         distances = (norms - 2 * to_it + own).clamp_min(0).sqrt()
-        closeness = 1 / torch.maximum(distances, nearest[:, None])
-        before, weights = weights, closeness / closeness.sum(dim=1, keepdim=True)
-        if float((weights - before).abs().max()) < SETTLED:
+        closeness = 1 / torch.maximum(distances, nearest)
+        found = closeness / closeness.sum(dim=1, keepdim=True)
+        before, weights = weights, torch.where(settled, weights, found)
+        settled = ((weights - before).abs() <= SETTLED * before).all(dim=1, keepdim=True)
+        if bool(settled.all()):
             break
     return weights[:, :, None].to(ballot.points.dtype)
 

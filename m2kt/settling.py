@@ -25,7 +25,7 @@ from m2kt.dispersion import corrected, dispersion, p_values
 from m2kt.electorate import Electorate, Survey, elect, survey
 from m2kt.premix import PREMIXES, applied, traced
 from m2kt.robust import TINY, Ballot
-from m2kt.strategies import strategy
+from m2kt.strategies import Strategy, strategy
 
 _EVEN: Final = frozenset({Decision.TOLD, Decision.UNOPPOSED})
 """Decisions after which shares are equal."""
@@ -198,8 +198,8 @@ def _ruled(
     rules, rule = court.rules, strategy(court.rules.strategy)
     every = court.ballots.points(concepts)
     judges = (court.ballots.voting[concepts] & court.ballots.roots).all(dim=0)
-    bearable = range(min(court.electorate.spared, (len(voters) - 1) // 2), 0, -1)
-    hostile = next((f for f in bearable if rule.fewest(f) <= len(voters)), 0)
+    most = min(court.electorate.spared, (len(voters) - 1) // 2)
+    hostile = _borne(rule, most, len(voters))
     points, mixings = every[:, voters], []
     for name in rules.before:
         mixing = PREMIXES[name](points, hostile)
@@ -208,7 +208,7 @@ def _ruled(
     one_each = points.shape[1] == len(voters)
     ballot = Ballot(
         points=points,
-        hostile=hostile,
+        hostile=_borne(rule, hostile, points.shape[1]),  # buckets are fewer than voters
         root=every[:, judges].mean(dim=1) if bool(judges.any()) else None,
         says=court.found.says[concepts][:, voters] if one_each else None,
         doubt=court.found.doubt[concepts][:, voters] if one_each else None,
@@ -218,3 +218,8 @@ def _ruled(
     for mixing in reversed(mixings):
         weights = traced(mixing, weights)
     return weights.double().mean(dim=2)
+
+
+def _borne(rule: Strategy, most: int, points: int) -> int:
+    """How many hostile ones the rule bears among so many points, `most` at most."""
+    return next((f for f in range(most, 0, -1) if rule.fewest(f) <= points), 0)

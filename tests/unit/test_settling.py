@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from m2kt.combine import combine
+from m2kt.combine_config import CombineRules
 from m2kt.consensus import LEARNT, Decision
 from m2kt.strategies import STRATEGIES, add
 from tests.assembly import (
@@ -142,3 +143,22 @@ def test_a_rule_that_weighs_nobody_leaves_the_concept_out():
 
 def test_all_facts_are_decided():
     assert set(decisions([*honest(4), *liars(1)])) == set(FACTS)
+
+
+@pytest.mark.parametrize(
+    ("name", "voters", "hostile"),
+    [
+        (name, voters, hostile)
+        for name, rule in STRATEGIES.items()
+        for voters, hostile in [(5, 2), (7, 1), (7, 2), (7, 3)]
+        if rule.fewest(hostile) <= voters
+    ],
+)
+def test_where_pairs_are_too_few_points_for_the_rule_it_bears_fewer_hostile_ones(
+    name, voters, hostile
+):
+    rules = CombineRules(strategy=name, before=("bucketing",), hostile=hostile)
+    lesson = combine(honest(voters), rules, VIEW)
+    assert len(lesson.concepts) == (len(TOLD) if name == "fltrust" else len(FACTS))
+    for concept in lesson.concepts:
+        assert sum(source.weight for source in concept.sources) == pytest.approx(1)
