@@ -94,8 +94,8 @@ def gathered(its: Gathering, view: View) -> list[AuthenticPacket]:
 
 def _silent(its: Gathering, model: str, name: AgentId) -> KnowledgePacket:
     """What a teacher sends that errs: a student refuses packets whose traces do."""
-    packet = replace(_own(its.domain, model, its.seed), traces=())
-    return _named(replace(packet, maps=own_maps((), packet.concepts)), name)
+    packet = _own(its.domain, model, its.seed)
+    return _named(replace(packet, traces=(), maps=own_maps((), packet.concepts)), name)
 
 
 def shown_facts(domain: str, seed: int) -> frozenset[str]:
