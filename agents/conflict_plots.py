@@ -39,6 +39,8 @@ _KIND_OF: Final = {
 
 def heat_map(consensus: Consensus) -> str:
     """Concepts, the disputed ones first, by voters, as inline SVG."""
+    if not consensus.opinions:
+        return "<svg></svg>"
     voters = [its.voter for its in consensus.standings]
     disputed = consensus.disputed
     calm = [its for its in consensus.opinions if its not in disputed]

@@ -227,3 +227,27 @@ def test_health_says_whether_an_agent_serves(run, addresses):
     assert (code, out.strip()) == (0, "serving")
     code, out, _ = run("health", addresses["student"], "--json")
     assert json.loads(out)["serving"] is True
+
+
+def test_what_teachers_said_is_told_as_a_table_as_json_and_as_a_page(
+    run, addresses, learnt, tmp_path
+):
+    page = tmp_path / "page.html"
+    line = ("conflicts", learnt["transfer"], "--student", addresses["student"], "--html", page)
+    code, out, _ = run(*line, "--json")
+    told = json.loads(out)
+    assert (code, told["rule"]) == (0, "geometric_median")
+    assert [its["voter"] for its in told["standings"]] == ["adder"]
+    assert "adder" in page.read_text()
+    code, out, _ = run(*line[:4])
+    assert code == 0
+    assert "adder" in out
+
+
+def test_of_a_transfer_that_was_never_combined_there_is_nothing_to_tell(run, addresses):
+    line = ("learn", "--student", addresses["student"], "--domain", DOMAIN)
+    _, out, _ = run(*line, "--teacher", addresses["stranger"], "--json")
+    transfer = json.loads(out)["transfer"]
+    code, _, err = run("conflicts", transfer, "--student", addresses["student"])
+    assert code == 2
+    assert "expected a transfer whose packets were combined" in err
