@@ -66,7 +66,7 @@ def heat_map(consensus: Consensus) -> str:
         patches = [Patch(color=KINDS[kinds[n]], label=kinds[n]) for n in shown if n]
         axis.legend(handles=patches, loc="upper left", bbox_to_anchor=(0, 0), ncols=3, fontsize=8.5)
         figure.set_layout_engine("tight")
-    return svg_of(figure, f"What {len(voters)} voters said of {len(rows)} concepts")
+        return svg_of(figure, f"What {len(voters)} voters said of {len(rows)} concepts")
 
 
 def _name(opinion: Opinion) -> str:

@@ -1,6 +1,5 @@
 """The page of a consensus: everybody is on it, disputes come first, nothing of it is markup."""
 
-import re
 from dataclasses import replace
 
 from m2kt.combine import combine
@@ -33,7 +32,7 @@ def test_disputes_are_told_with_who_said_what():
 
 def test_the_heat_map_has_the_disputed_concepts_first_and_what_each_voter_says():
     found = consensus(teacher("odd", shifted(only=HIDDEN[-1:])))
-    drawn = [text.strip() for text in re.findall(r">([^<>]+)</text>", heat_map(found))]
+    drawn = [text.strip() for text in Page(heat_map(found)).drawn]
     rows = [text for text in drawn if text.startswith("arith.mod7/")]
     assert rows[0].startswith(HIDDEN[-1])
     assert len(rows) == min(MOST_ROWS, len(FACTS))
