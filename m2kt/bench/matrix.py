@@ -15,7 +15,7 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar, Final, Protocol, TypeVar
+from typing import Any, ClassVar, Final, Protocol, TypeVar, runtime_checkable
 
 import torch
 from transformers.utils import logging
@@ -49,6 +49,7 @@ UNRELATED: Final = (
 Result = dict[str, Any]
 
 
+@runtime_checkable
 class Task(Protocol):
     """A dataclass of settings that can be run in another process; `Cell` is one."""
 
