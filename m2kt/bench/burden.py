@@ -74,6 +74,11 @@ class Burden:
         """None."""
         return ()
 
+    @property
+    def code(self) -> tuple[str, ...]:
+        """Files that its result depends on, and others' do not."""
+        return ("bench/burden.py",)
+
     def run(self) -> dict[str, Any]:
         """Seconds, and the most memory beyond that of the packets."""
         domain = modular(math.ceil(math.sqrt(self.concepts / OPERATIONS)))

@@ -108,6 +108,11 @@ class Cell:
         """Models that its result depends on."""
         return (self.student, *subject(self.domain, self.teacher).teachers)
 
+    @property
+    def code(self) -> tuple[str, ...]:
+        """Of what others do not depend on, what its result depends on: nothing."""
+        return ()
+
     def run(self) -> dict[str, Any]:
         """See `run_cell`."""
         return run_cell(self)

@@ -30,20 +30,25 @@ CODE: Final = ("*.py", "domains/*.py", "domains/*.toml", "bench/*.py")
 """What every result depends on, in the package's folder."""
 UNRELATED: Final = (
     "bench/ablations.py",
+    "bench/attacks.py",
+    "bench/burden.py",
     "bench/comparison.py",
     "bench/contenders.py",
     "bench/course.py",
+    "bench/faculty.py",
     "bench/forecast.py",
+    "bench/gatherings.py",
     "bench/ingest.py",
     "bench/machine.py",
     "bench/matrix.py",
+    "bench/meetings.py",
     "bench/runs.py",
+    "bench/skills.py",
     "bench/spread.py",
     "bench/transfer.py",
     "bench/watch.py",
-    "bench/faculty.py",
 )
-"""Of those, what no result depends on: it chooses cells, or is about something else."""
+"""Of those, what no result depends on but that of a task which says so."""
 
 
 Result = dict[str, Any]
@@ -66,6 +71,10 @@ class Task(Protocol):
     @property
     def models(self) -> Sequence[str]:
         """Models that its result depends on."""
+
+    @property
+    def code(self) -> Sequence[str]:
+        """Of `UNRELATED`, what its result depends on."""
 
     def run(self) -> Result:
         """Everything that came of it, as JSON has it; `mean` is shown.
@@ -160,7 +169,8 @@ def _end_with_parent() -> None:
 def place(cell: Task, folder: Path) -> Path:
     """The file of a cell's result."""
     settings = json.dumps(asdict(cell), sort_keys=True, default=str)
-    parts = [settings, code_digest(), *(_model_digest(name) for name in cell.models)]
+    own = [(Path(m2kt.__file__).parent / name).read_text() for name in cell.code]
+    parts = [settings, code_digest(), *own, *(_model_digest(name) for name in cell.models)]
     digest = digest_of("\n".join(parts).encode())
     return folder / f"{cell.kind}-{digest.removeprefix('b3:')[:24]}.json"
 

@@ -69,6 +69,11 @@ class Meeting:
         its = self.gathering
         return (self.student, *its.teachers, *its.silent, *([its.root] if its.root else []))
 
+    @property
+    def code(self) -> tuple[str, ...]:
+        """Files that its result depends on, and others' do not."""
+        return ("bench/attacks.py", "bench/gatherings.py", "bench/meetings.py")
+
     def run(self) -> dict[str, Any]:
         """Everything that came of it, as JSON has it."""
         started = time.perf_counter()

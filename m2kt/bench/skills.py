@@ -63,6 +63,11 @@ class Skills:
         """Models that its result depends on."""
         return (self.student, *self.teachers)
 
+    @property
+    def code(self) -> tuple[str, ...]:
+        """Files that its result depends on, and others' do not."""
+        return ("bench/skills.py",)
+
     def run(self) -> dict[str, Any]:
         """Accuracy on the skill of each teacher of the domain and on mixed problems."""
         whole = SUBJECTS[self.domain]

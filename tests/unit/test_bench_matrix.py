@@ -1,5 +1,6 @@
 """Cells run once; what is kept is read, and nothing half is kept."""
 
+import inspect
 import subprocess
 import sys
 import time
@@ -10,8 +11,11 @@ import psutil
 import pytest
 
 from m2kt.bench import matrix
+from m2kt.bench.burden import Burden
 from m2kt.bench.cells import Cell
 from m2kt.bench.matrix import UNRELATED, place, run_all
+from m2kt.bench.meetings import Meeting
+from m2kt.bench.skills import Skills
 from m2kt.errors import M2KTError
 from m2kt.progress import silent
 from tests.courses import ALIGN, PUPIL
@@ -35,7 +39,7 @@ def run(cells, folder, told=None):
 def test_a_cell_is_run_once_and_read_afterwards(tmp_path, monkeypatch):
     first = run([CELL, CELL], tmp_path)
     assert list(first) == [CELL]
-    monkeypatch.setattr(matrix, "run_cell", None)
+    monkeypatch.setattr(matrix, "_run", None)
     told = []
     assert run([CELL], tmp_path, told) == first
     assert told[0].figures == {"done": 1.0, "of": 1.0}
@@ -59,6 +63,16 @@ def test_what_results_are_said_not_to_depend_on_no_cell_loads():
     assert unrelated.isdisjoint(loaded)
     files = {f"m2kt.bench.{file.stem}" for file in Path(matrix.__file__).parent.glob("*.py")}
     assert unrelated == {name for name in files - {"m2kt.bench.__init__"} if name not in loaded}
+
+
+def test_a_task_says_which_of_the_other_files_its_result_depends_on():
+    folder = Path(matrix.__file__).parent.parent
+    for task in (Meeting, Skills, Burden):
+        own = task.code.fget(None)
+        assert set(own) <= set(UNRELATED)
+        assert f"bench/{Path(inspect.getfile(task)).name}" in own
+        assert all((folder / name).exists() for name in own)
+    assert CELL.code == ()
 
 
 def test_a_cell_that_fails_takes_no_other_with_it(tmp_path):
