@@ -20,6 +20,7 @@ app = typer.Typer(no_args_is_help=True, help="An agent's packet key, and whose k
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 Config = Annotated[Path, typer.Option("--config", help="Settings of the agent.")]
+Root = Annotated[bool, typer.Option("--root", help="No other teachers outvote this one.")]
 KeyName = Annotated[str, typer.Argument(help="Id of a key: ed25519:...")]
 
 
@@ -49,7 +50,7 @@ def show(config: Config, as_json: Json = False) -> None:
     _line(f"{settings.name} {own or 'has no key yet: m2kt keys new'}")
     for key_id, key in sorted(trust.enrolled.items()):
         whose = f"{key.agent} of {key.organisation}" if key.organisation else key.agent
-        _line(f"trusts {key_id} of {whose}")
+        _line(f"trusts {key_id} of {whose}{', a root of trust' if key.root else ''}")
     for key_id, reason in sorted(trust.revoked.items()):
         _line(f"[red]revoked[/red] {key_id}: {escape(reason)}")
     if not trust.enrolled:
@@ -62,13 +63,15 @@ def trust(
     agent: Annotated[str, typer.Option("--agent", help="To whom the key belongs.")],
     config: Config,
     organisation: Annotated[str, typer.Option("--organisation", help="Whose agent it is.")] = "",
+    root: Root = False,
     as_json: Json = False,
 ) -> None:
     """Enrols a key: packets and receipts signed with it will be believed."""
     path = read_settings(config).trust_file
-    store = load_trust(path).enrol(KeyId(key), agent_id(agent), organisation)
+    store = load_trust(path).enrol(KeyId(key), agent_id(agent), organisation, root=root)
     save_trust(path, store)
-    _tell({"trusted": key, "agent": agent, "version": store.version}, as_json=as_json)
+    found = {"trusted": key, "agent": agent, "root": root, "version": store.version}
+    _tell(found, as_json=as_json)
 
 
 @app.command()

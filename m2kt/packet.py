@@ -150,6 +150,8 @@ class AuthenticPayload:
         content_digest: Digest of the payload: equal for every student that it is sent to.
         teacher: Who the signing keys belong to.
         signers: Keys whose signatures are valid.
+        organisation: Whose agent the teacher is, by the student's trust store of that moment.
+        root: Whether the teacher is a root of trust, by the same store.
         manifest: The signed manifest's exact bytes.
         payload: The packet's bytes.
     """
@@ -158,6 +160,8 @@ class AuthenticPayload:
     content_digest: Digest
     teacher: AgentId
     signers: tuple[KeyId, ...]
+    organisation: str = ""
+    root: bool = False
     manifest: bytes = field(repr=False)
     payload: bytes | memoryview = field(repr=False)
 
@@ -172,6 +176,8 @@ class AuthenticPacket:
         content_digest: See `AuthenticPayload`.
         teacher: See `AuthenticPayload`.
         signers: See `AuthenticPayload`.
+        organisation: See `AuthenticPayload`; empty means the teacher itself.
+        root: See `AuthenticPayload`.
         bytes_on_wire: Manifest and payload.
         packet: The content.
     """
@@ -180,6 +186,8 @@ class AuthenticPacket:
     content_digest: Digest
     teacher: AgentId
     signers: tuple[KeyId, ...]
+    organisation: str = ""
+    root: bool = False
     bytes_on_wire: int
     packet: KnowledgePacket
 

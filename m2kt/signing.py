@@ -68,12 +68,16 @@ class VerifiedBytes:
         payload: The exact bytes.
         signers: Keys whose signatures are valid.
         agent: Whom those keys belong to.
+        organisation: Whose agent that is.
+        root: Whether it is a root of trust.
     """
 
     payload_type: str
     payload: bytes = field(repr=False)
     signers: tuple[KeyId, ...]
     agent: AgentId
+    organisation: str = ""
+    root: bool = False
 
 
 @runtime_checkable
@@ -189,13 +193,7 @@ def verify_envelope(envelope: Envelope, trust: TrustStore, payload_type: str) ->
             agents, or the envelope is of another type.
     """
     _require_plausible(envelope, payload_type)
-    message = pae(envelope.payload_type, envelope.payload)
-    signers: dict[KeyId, AgentId] = {}
-    for signature in envelope.signatures:
-        require_strong(public_key_of(signature.key_id))
-        if trust.knows(signature.key_id):
-            signers[signature.key_id] = trust.agent_of(signature.key_id)
-            _require_valid(signature, message)
+    signers = _signers(envelope, trust)
     if not signers:
         asked = ", ".join(signature.key_id for signature in envelope.signatures) or "nobody"
         raise UnknownKeyError(
@@ -208,7 +206,15 @@ def verify_envelope(envelope: Envelope, trust: TrustStore, payload_type: str) ->
             f"expected {trust.threshold} valid signatures of one agent, found {len(signers)} of"
             f" {len(agents)} agents; ask for an envelope signed by more of its keys"
         )
-    return VerifiedBytes(envelope.payload_type, envelope.payload, tuple(signers), agents.pop())
+    agent = agents.pop()
+    return VerifiedBytes(
+        envelope.payload_type,
+        envelope.payload,
+        tuple(signers),
+        agent,
+        organisation=trust.organisation_of(agent),
+        root=trust.is_root(agent),
+    )
 
 
 def verify_own(envelope: Envelope, payload_type: str, key_id: KeyId) -> bytes:
@@ -227,6 +233,18 @@ def verify_own(envelope: Envelope, payload_type: str, key_id: KeyId) -> bytes:
     for signature in own:
         _require_valid(signature, pae(envelope.payload_type, envelope.payload))
     return envelope.payload
+
+
+def _signers(envelope: Envelope, trust: TrustStore) -> dict[KeyId, AgentId]:
+    """Whose valid signatures it bears, of those whom the store knows."""
+    message = pae(envelope.payload_type, envelope.payload)
+    signers: dict[KeyId, AgentId] = {}
+    for signature in envelope.signatures:
+        require_strong(public_key_of(signature.key_id))
+        if trust.knows(signature.key_id):
+            signers[signature.key_id] = trust.agent_of(signature.key_id)
+            _require_valid(signature, message)
+    return signers
 
 
 def _require_plausible(envelope: Envelope, payload_type: str) -> None:

@@ -91,10 +91,12 @@ class EnrolledKey:
     Attributes:
         agent: To whom it belongs.
         organisation: Whose agent that is: one vote for each when teachers disagree.
+        root: Whether it makes its agent a root of trust, which no others outvote.
     """
 
     agent: AgentId
     organisation: str = ""
+    root: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,8 +153,14 @@ class TrustStore:
         names = {key.organisation for key in self.enrolled.values() if key.agent == agent}
         return min(names - {""}, default=str(agent))
 
-    def enrol(self, key_id: KeyId, agent: AgentId, organisation: str = "") -> "TrustStore":
-        """This store and one key more.
+    def is_root(self, agent: AgentId) -> bool:
+        """Whether an agent is a root of trust: one of its enrolled keys is."""
+        return any(key.root for key in self.enrolled.values() if key.agent == agent)
+
+    def enrol(
+        self, key_id: KeyId, agent: AgentId, organisation: str = "", *, root: bool = False
+    ) -> "TrustStore":
+        """This store and one key more. A key that it has is enrolled anew, as given.
 
         Raises:
             WeakKeyError: signatures of this key can be made up.
@@ -167,7 +175,7 @@ class TrustStore:
                 f"expected a key that is not enrolled, found {key_id} of agent {owner.agent};"
                 " two agents never share a key"
             )
-        key = EnrolledKey(agent=agent, organisation=organisation)
+        key = EnrolledKey(agent=agent, organisation=organisation, root=root)
         return replace(self, version=self.version + 1, enrolled={**self.enrolled, key_id: key})
 
     def revoke(self, key_id: KeyId, reason: str) -> "TrustStore":
@@ -211,7 +219,7 @@ def save_trust(path: Path, trust: TrustStore) -> None:
             " again and repeat the change"
         )
     keys = {
-        name: {"agent": key.agent, "organisation": key.organisation}
+        name: {"agent": key.agent, "organisation": key.organisation, "root": key.root}
         for name, key in sorted(trust.enrolled.items())
     }
     content = {
@@ -228,7 +236,10 @@ def save_trust(path: Path, trust: TrustStore) -> None:
 def _from_json(content: dict[str, Any]) -> TrustStore:
     enrolled = {
         KeyId(name): EnrolledKey(
-            agent=agent_id(key["agent"]), organisation=str(key["organisation"])
+            agent=agent_id(key["agent"]),
+            organisation=str(key["organisation"]),
+            # Files from before there were roots do not say. Only JSON's true makes a root.
+            root=key.get("root", False) is True,
         )
         for name, key in content["enrolled"].items()
     }

@@ -52,12 +52,16 @@ class AdmittedManifest:
         packet_id: Digest of the signed manifest's exact bytes.
         manifest: What it says.
         signers: Keys whose signatures are valid.
+        organisation: Whose agent the teacher is.
+        root: Whether the teacher is a root of trust.
         raw: The exact bytes.
     """
 
     packet_id: PacketId
     manifest: Manifest
     signers: tuple[KeyId, ...]
+    organisation: str = ""
+    root: bool = False
     raw: bytes = field(repr=False)
 
 
@@ -86,7 +90,12 @@ def admit(
             " a new manifest"
         )
     return AdmittedManifest(
-        packet_id=packet_id, manifest=manifest, signers=verified.signers, raw=verified.payload
+        packet_id=packet_id,
+        manifest=manifest,
+        signers=verified.signers,
+        organisation=verified.organisation,
+        root=verified.root,
+        raw=verified.payload,
     )
 
 

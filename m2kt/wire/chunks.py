@@ -233,6 +233,8 @@ def authenticate(admitted: AdmittedManifest, payload: bytes) -> AuthenticPayload
         content_digest=manifest.content_digest,
         teacher=manifest.teacher,
         signers=admitted.signers,
+        organisation=admitted.organisation,
+        root=admitted.root,
         manifest=admitted.raw,
         payload=payload,
     )

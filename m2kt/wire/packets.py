@@ -149,20 +149,27 @@ def parse_packet(payload: AuthenticPayload, limits: WireLimits | None = None) ->
         exemplars=tensors["exemplars"],
         maps=ActivationMaps(tensors[INTEGERS], tensors["maps.weights"]),
     )
-    about = packet.provenance
-    if (about.teacher, about.domain) != (payload.teacher, manifest.domain):
-        raise PacketError(
-            f"expected a packet by {payload.teacher} about {manifest.domain}, found one by"
-            f" {about.teacher} about {about.domain[:80]!r}; the manifest contradicts the packet"
-        )
+    _require_consistent(packet, manifest)
     return AuthenticPacket(
         packet_id=payload.packet_id,
         content_digest=payload.content_digest,
         teacher=payload.teacher,
         signers=payload.signers,
+        organisation=payload.organisation,
+        root=payload.root,
         bytes_on_wire=len(payload.manifest) + len(payload.payload),
         packet=packet,
     )
+
+
+def _require_consistent(packet: KnowledgePacket, manifest: Manifest) -> None:
+    """A packet says the same as its manifest."""
+    about = packet.provenance
+    if (about.teacher, about.domain) != (manifest.teacher, manifest.domain):
+        raise PacketError(
+            f"expected a packet by {manifest.teacher} about {manifest.domain}, found one by"
+            f" {about.teacher} about {about.domain[:80]!r}; the manifest contradicts the packet"
+        )
 
 
 def _require_rows(message: pb.KnowledgePacket, manifest: Manifest) -> None:

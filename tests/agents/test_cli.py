@@ -122,6 +122,19 @@ def test_a_key_is_made_shown_trusted_and_revoked(run, config):
     assert f"revoked {key}: lost\ntrusts nobody yet" in out
 
 
+def test_a_key_is_trusted_as_a_root_only_where_asked(run, config):
+    teacher, student = config("teacher-a", "teacher"), config("student-s")
+    _, out, _ = run("keys", "new", "--config", teacher, "--json")
+    key = json.loads(out)["key_id"]
+    _, out, _ = run("keys", "trust", key, "--agent", "teacher-a", "--config", student, "--json")
+    assert json.loads(out)["root"] is False
+    run("keys", "trust", key, "--agent", "teacher-a", "--config", student, "--root")
+    _, out, _ = run("keys", "show", "--config", student)
+    assert f"trusts {key} of teacher-a, a root of trust\n" in out
+    _, out, _ = run("keys", "show", "--config", student, "--json")
+    assert json.loads(out)["trust"]["enrolled"][key]["root"] is True
+
+
 def test_a_key_is_never_overwritten(run, config):
     teacher = config("teacher-a", "teacher")
     run("keys", "new", "--config", teacher)

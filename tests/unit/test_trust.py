@@ -81,6 +81,14 @@ def test_enrolling_again_may_change_the_organisation():
     assert trusting().enrol(signer().key_id, TEACHER, "new").organisation_of(TEACHER) == "new"
 
 
+def test_a_root_is_an_agent_with_a_key_that_was_enrolled_as_one():
+    store = trusting().enrol(signer(2).key_id, TEACHER, root=True)
+    store = store.enrol(signer(3).key_id, STUDENT)
+    assert (store.is_root(TEACHER), store.is_root(STUDENT)) == (True, False)
+    assert not store.revoke(signer(2).key_id, "lost").is_root(TEACHER)
+    assert not store.enrol(signer(2).key_id, TEACHER).is_root(TEACHER)
+
+
 def test_a_revoked_key_stays_known_and_does_not_come_back():
     store = trusting().revoke(signer().key_id, "lost laptop")
     assert store.knows(signer().key_id)
@@ -103,8 +111,19 @@ def test_a_store_with_impossible_numbers_is_refused(field):
 
 def test_a_store_survives_its_file(tmp_path):
     store = trusting(signer(1), signer(2)).revoke(signer(2).key_id, "old")
+    store = store.enrol(signer(3).key_id, STUDENT, "school", root=True)
     save_trust(tmp_path / "deep" / "trust.json", store)
     assert load_trust(tmp_path / "deep" / "trust.json") == store
+
+
+@pytest.mark.parametrize(
+    ("said", "root"), [({}, False), ({"root": True}, True), ({"root": 1}, False)]
+)
+def test_a_file_that_does_not_say_so_makes_nobody_a_root(tmp_path, said, root):
+    path, key = tmp_path / "trust.json", {"agent": TEACHER, "organisation": ""} | said
+    enrolled = {signer().key_id: key}
+    path.write_text(json.dumps({"version": 1, "threshold": 1, "enrolled": enrolled, "revoked": {}}))
+    assert load_trust(path).is_root(TEACHER) is root
 
 
 def test_no_file_is_an_empty_store(tmp_path):

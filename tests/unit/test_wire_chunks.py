@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from packets import equal, tiny_packet
-from sealing import HEADER, Student, encoded, sealed, signer
+from sealing import HEADER, TEACHER, Student, encoded, sealed, signer
 
 from m2kt.digest import digest_of
 from m2kt.errors import ChunkError, IncompleteError, StoreError
+from m2kt.trust import TrustStore
 from m2kt.wire.chunks import Assembly, seal
 from m2kt.wire.packets import parse_packet
 
@@ -126,6 +127,21 @@ def test_sealing_for_another_student_shares_the_payload():
     assert second.encoded is first.encoded
     assert second.packet_id != first.packet_id
     assert digest_of(second.encoded.payload) == first.encoded.content_digest
+
+
+@pytest.mark.parametrize("root", [False, True])
+def test_a_packet_carries_whose_agent_its_teacher_is_and_whether_a_root_of_trust(root):
+    trust = TrustStore().enrol(signer().key_id, TEACHER, "school", root=root)
+    packet = sealed(PACKET)
+    payload = Student(trust=trust).receives(packet.envelope, packet.encoded.payload)
+    for found in (payload, parse_packet(payload)):
+        assert (found.organisation, found.root) == ("school", root)
+
+
+def test_a_teacher_that_nobody_gave_an_organisation_is_its_own():
+    packet = sealed(PACKET)
+    payload = Student().receives(packet.envelope, packet.encoded.payload)
+    assert (payload.organisation, payload.root) == (TEACHER, False)
 
 
 def test_a_payload_of_the_right_length_but_other_bytes_is_refused():
