@@ -24,7 +24,7 @@ from m2kt.verdict import Accepted, Verdict
 from . import console
 from .client import PeerClient
 from .settings import TlsFiles, read_settings
-from .views import Foretelling, StateView, TransferView
+from .views import Foretelling, StateView, TransferView, UnlearntView
 
 T = TypeVar("T")
 
@@ -183,21 +183,31 @@ def unlearn(
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Moves a student to a state that holds nothing of a packet, or of a key."""
+    """Moves a student to a state without a packet, or a key; what remains is aligned anew."""
     if bool(packet) == bool(key):
         raise RequestError("expected --packet or --key, found both or neither; name one")
 
-    async def work() -> Any:  # noqa: ANN401
+    async def work() -> UnlearntView:
         async with PeerClient(student, tls=tls_of(config)) as peer:
             named: dict[str, Any] = {"packet": PacketId(packet)} if packet else {"key": KeyId(key)}
             return await peer.unlearn(**named, timeout_s=timeout)
 
-    head, moved = done(work())
+    found = done(work())
     if as_json:
-        console.emit({"head": head, "moved": moved})
+        outcome = "moved" if found.moved else "nothing to do"
+        outcome = "realigning" if found.realigning else outcome
+        console.emit(console.plain(found) | {"outcome": outcome})
         return
-    left = ", ".join(head.skills) or "no skill"
-    console.out.print(f"HEAD {'moved to' if moved else 'stays at'} {head.digest} with {left}")
+    left = ", ".join(found.head.skills) or "no skill"
+    where = "moved to" if found.moved else "stays at"
+    _line(f"HEAD {where} {found.head.digest} with {left}")
+    for its in found.realigning:
+        _line(f"aligning what remains of {its.domain}: m2kt watch {its.transfer}")
+
+
+def _line(text: str) -> None:
+    """One line, never broken: ids are there to be copied."""
+    console.out.print(text, soft_wrap=True, highlight=False)
 
 
 def show_foretelling(domain: str, told: Foretelling, *, as_json: bool) -> None:

@@ -36,7 +36,7 @@ from .channel import open_channel
 from .errors import peer_errors
 from .parts import Chunk, part_of
 from .settings import TlsFiles
-from .views import AnswerView, ExamView, Foretelling, StateView, TransferView
+from .views import AnswerView, ExamView, Foretelling, StateView, TransferView, UnlearntView
 
 if TYPE_CHECKING:  # needs torch, as few who call do
     from m2kt.transferability import ConceptSample
@@ -243,15 +243,15 @@ class PeerClient:
 
     async def unlearn(
         self, *, packet: PacketId | None = None, key: KeyId | None = None, timeout_s: float
-    ) -> tuple[StateView, bool]:
-        """Un-learns one packet, or all that a key signed: the new state, and whether HEAD moved."""
+    ) -> UnlearntView:
+        """Un-learns one packet, or all that a key signed."""
         request = student_pb.UnlearnRequest()
         if packet is not None:
             request.packet_id = packet
         if key is not None:
             request.key_id = key
         found = await self._answer(self.student.Unlearn(request, timeout=timeout_s))
-        return views.student_state_from_wire(found.head), found.moved
+        return views.unlearnt_from_wire(found)
 
     async def history(self, *, limit: int = 0, timeout_s: float) -> tuple[StateView, ...]:
         """The states that the student has been in, newest first."""

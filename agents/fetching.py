@@ -30,11 +30,11 @@ from m2kt.signing import Envelope
 from .broker_client import BrokerClient
 from .client import PeerClient
 from .foretelling import Foreteller
+from .gathering import Gathered, Refusal
 from .intake import Intake
 from .orders import MOST_TEACHERS, LearnOrder
 from .parts import Chunk
 from .resources import StudentResources
-from .transfers import Gathered, Refusal
 
 logger = logging.getLogger(__name__)
 

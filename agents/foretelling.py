@@ -19,9 +19,9 @@ from m2kt.reasons import Reason
 from m2kt.transferability import DEPTH_POWER, ConceptSample, Outlook, outlook
 
 from .client import PeerClient
+from .gathering import Refusal
 from .learner import Aptitude, KeptCal
 from .resources import StudentResources
-from .transfers import Refusal
 from .views import Foretold, OutlookView
 
 logger = logging.getLogger(__name__)

@@ -23,12 +23,13 @@ from m2kt.progress import TransferState
 from m2kt.reasons import Reason
 from m2kt.signing import Envelope
 
+from .gathering import Gathered
 from .intake import Intake
 from .ledger import Ledger
 from .orders import LearnOrder
 from .parts import Chunk
 from .resources import StudentResources
-from .transfers import Gathered, Transfers
+from .transfers import Transfers
 
 NONCE_BYTES: Final = 32
 _LATE: Final = "expected the rest of the packet, found that its teacher left; offer it again"

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Final
 
 from m2kt.errors import RequestError
+from m2kt.identity import KeyId, PacketId
 
 MOST_TEACHERS: Final = 16
 MOST_KEY_CHARACTERS: Final = 64
@@ -26,6 +27,8 @@ class LearnOrder:
         discover: Whether to ask the broker for more teachers and for packets.
         strategy: How to combine packets; empty for the student's own rule.
         pushed: Whether the teacher brings its packet itself.
+        unlearnt: Packets and keys that were un-learnt: what else the present skill was learnt
+            from, and is kept, is aligned anew, from nothing.
     """
 
     domain: str
@@ -35,6 +38,7 @@ class LearnOrder:
     discover: bool = False
     strategy: str = ""
     pushed: bool = False
+    unlearnt: tuple[PacketId | KeyId, ...] = ()
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.key) <= MOST_KEY_CHARACTERS:
@@ -47,7 +51,7 @@ class LearnOrder:
                 f"expected at most {MOST_TEACHERS} teachers, found {len(self.teachers)}; learn from"
                 " some of them first"
             )
-        somebody = self.teachers or self.pushed or (self.discover and self.broker)
+        somebody = self.teachers or self.pushed or self.unlearnt or (self.discover and self.broker)
         if not somebody:
             raise RequestError(
                 "expected addresses of teachers, or a broker and discover = true, found neither;"
@@ -56,10 +60,14 @@ class LearnOrder:
 
     def to_json(self) -> str:
         """As JSON; inverse of `order_from_json`."""
-        return json.dumps(asdict(self), sort_keys=True)
+        plain = asdict(self)
+        if not self.unlearnt:  # as ever: an equal request has equal bytes, whoever entered it
+            del plain["unlearnt"]
+        return json.dumps(plain, sort_keys=True)
 
 
 def order_from_json(text: str) -> LearnOrder:
     """From JSON; inverse of `LearnOrder.to_json`."""
     found = json.loads(text)
-    return LearnOrder(**{**found, "teachers": tuple(found["teachers"])})
+    lists = {name: tuple(found.get(name, ())) for name in ("teachers", "unlearnt")}
+    return LearnOrder(**{**found, **lists})

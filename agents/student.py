@@ -17,14 +17,16 @@ from m2kt.identity import AgentCard, KeyId, ModelCard, PacketId, TransferId
 
 from .fetching import Fetcher
 from .foretelling import Foreteller
+from .gathering import Gathered
 from .learner import ExamPaper, KeptCal
 from .ledger import Ledger
 from .offers import Offers
 from .orders import MOST_TEACHERS, LearnOrder
 from .receipts import deliver
 from .resources import StudentResources
-from .transfers import Gathered, Transfers
-from .views import AnswerView, ExamView, Foretelling
+from .transfers import Transfers
+from .unlearning import Unlearning
+from .views import AnswerView, ExamView, Foretelling, UnlearntView
 
 logger = logging.getLogger(__name__)
 
@@ -48,12 +50,17 @@ class StudentAgent:
         self.address = ""
         self.ledger = Ledger(resources.journal, resources.clock)
         self._transfers = Transfers(resources, self.ledger, self._deliver)
+        self._unlearning = Unlearning(resources, self.ledger)
         self._foreteller = Foreteller(resources, self._skill)
         self._fetcher = Fetcher(resources, lambda: self.card, self._foreteller)
         self.offers = Offers(resources, self.ledger, self._transfers)
 
     def recover(self) -> None:
-        """Goes on with what a crash has interrupted; call it once, after the start."""
+        """Un-learns what is not trusted any more, and goes on with what a crash has interrupted.
+
+        Call it once, after the start.
+        """
+        self._unlearning.recover()
         self._transfers.recover()
 
     async def close(self) -> None:
@@ -136,21 +143,17 @@ class StudentAgent:
         questions, exam = await self._resources.host.call("examine", paper, kept)
         return ExamView(questions, exam, head)
 
-    async def unlearn(
-        self, *, packet: PacketId | None, key: KeyId | None
-    ) -> tuple[StudentState, bool]:
-        """Moves HEAD to a state without a packet, or without all that a key signed."""
-        store = self._resources.store
-        head = self.state
+    async def unlearn(self, *, packet: PacketId | None, key: KeyId | None) -> UnlearntView:
+        """Moves HEAD away from a packet, or from all that a key signed; aligns what remains."""
         packets = frozenset({packet}) if packet else frozenset[PacketId]()
         keys = frozenset({key}) if key else frozenset[KeyId]()
-        names = {*packets, *keys}
-        if not any(skill.touches(names) for skill in head.skills.values()):
-            return head, False
-        state = store.unlearnt(packets=packets, keys=keys, at_s=self._resources.clock())
-        await asyncio.to_thread(store.advance, state, expected=head.digest)
-        self._transfers.roll_back()
-        return state, True
+        async with self._transfers.moving:
+            done = self._unlearning.unlearn(packets, keys)
+        for its in done.realigning:
+            self._transfers.realign(its.transfer)
+        if done.moved:
+            self._transfers.roll_back()
+        return done
 
     def history(self, limit: int) -> tuple[StudentState, ...]:
         """The states that it has been in, newest first; `limit` 0 for all."""

@@ -122,13 +122,11 @@ class StudentServicer(StudentServiceServicer):
         target = request.WhichOneof("target")
         if target is None:
             raise RequestError("expected a packet or a key to un-learn, found neither; name one")
-        state, moved = await self._agent.unlearn(
+        done = await self._agent.unlearn(
             packet=PacketId(request.packet_id) if target == "packet_id" else None,
             key=KeyId(request.key_id) if target == "key_id" else None,
         )
-        return pb.UnlearnResponse(
-            head=views.student_state_to_wire(views.state_view(state)), moved=moved
-        )
+        return views.unlearnt_to_wire(done)
 
     async def ListHistory(
         self, request: pb.ListHistoryRequest, context: Context

@@ -6,31 +6,34 @@ The order of writes makes a crash harmless: packets are sealed before AUTHENTICA
 noted; the CAL and the receipt are kept before HEAD moves; HEAD moves before the end is
 noted. After a restart a transfer whose packets are sealed goes on, one whose state is in
 the history has been committed, or rolled back if a later state un-learnt it, and every
-other one ends.
+other one ends. Un-learning moves HEAD at any time: a lesson that rests on what is gone ends,
+any other goes on from the new HEAD.
 
 Owns: `Transfers`, the state machine.
-Does not own: how packets get here (fetching, intake), training (learner), records (ledger).
+Does not own: how packets get here (fetching, intake, gathering), training (learner), records (ledger).
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from itertools import takewhile
 from typing import Final, final
 
 from m2kt.digest import Digest
 from m2kt.errors import BusyError, M2KTError, TrustError
-from m2kt.history import Skill, StudentState, forgotten
-from m2kt.identity import PacketId, TransferId
+from m2kt.history import Skill, StudentState, ever_unlearnt, forgotten
+from m2kt.identity import TransferId
+from m2kt.journal import Transfer
 from m2kt.meter import DataMeter
 from m2kt.packet import AuthenticPayload
-from m2kt.progress import Progress, TransferState
+from m2kt.progress import FINAL, Progress, TransferState
 from m2kt.reasons import Reason
 from m2kt.transfer import Declined
 from m2kt.verdict import Receipt, Rejected, Verdict
 from m2kt.wire import cards
 
+from .gathering import UNDECIDED, Gather, Gathered, remaining, sealed, too_few, wanted
 from .intake import reopened
 from .learner import Assignment, KeptCal, Learnt
 from .ledger import Ledger
@@ -40,36 +43,9 @@ from .resources import StudentResources
 logger = logging.getLogger(__name__)
 
 _S = TransferState
-UNDECIDED: Final = frozenset(
-    {Reason.PEER_UNAVAILABLE, Reason.DEADLINE, Reason.INTERRUPTED, Reason.STORAGE, Reason.INTERNAL}
-)
-"""Reasons that say nothing about a packet: a transfer that ends for these alone has FAILED."""
 _LOST: Final = "expected all packets after a restart, found that they had not come; ask me again"
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why nothing came of one source of packets."""
-
-    source: str
-    reason: Reason
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class Gathered:
-    """What came of all sources: authentic packets, and refusals."""
-
-    payloads: tuple[AuthenticPayload, ...]
-    refusals: tuple[Refusal, ...] = ()
-
-    @property
-    def contents(self) -> int:
-        """How many different contents came: a copy is no second opinion."""
-        return len({payload.content_digest for payload in self.payloads})
-
-
-Gather = Callable[[TransferId], Awaitable[Gathered]]
 Deliver = Callable[[TransferId, LearnOrder], Awaitable[None]]
 
 
@@ -87,13 +63,19 @@ class _Course:
 
 @final
 class Transfers:
-    """Carries out orders, one at a time."""
+    """Carries out orders, one at a time.
+
+    Attributes:
+        learning: Whether the model is at work for one.
+        moving: Held by whoever moves HEAD, from looking at it to the end.
+    """
 
     def __init__(self, resources: StudentResources, ledger: Ledger, deliver: Deliver) -> None:
         self._resources = resources
         self._ledger = ledger
         self._deliver = deliver
         self._turn = asyncio.Lock()
+        self.moving = asyncio.Lock()
         self._tasks: dict[TransferId, asyncio.Task[None]] = {}
         self.learning = False
 
@@ -120,6 +102,12 @@ class Transfers:
         self._tasks[transfer] = task
         task.add_done_callback(lambda _: self._tasks.pop(transfer, None))
 
+    def realign(self, transfer: TransferId) -> None:
+        """Begins the work on a re-alignment that the ledger knows, unless it is under way."""
+        record = self._resources.journal.transfer(transfer)
+        if transfer not in self._tasks and record.state not in FINAL:
+            self._go_on(record)
+
     def recover(self) -> None:
         """After a restart: ends what cannot go on, and goes on with what can."""
         self._resources.journal.forget_expired(now_s=self._resources.clock())
@@ -130,10 +118,20 @@ class Transfers:
                 self._end(record.id, _S.COMMITTED, "HEAD had moved before I was stopped")
             elif record.packets:
                 self._ledger.reopen(record.id)
-                self.carry_out(record.id, order, partial(self._again, record.packets))
+                self._go_on(record)
             else:
                 self.refuse(record.id, order, Reason.INTERRUPTED, _LOST)
         self.roll_back()
+
+    def _go_on(self, record: Transfer) -> None:
+        """Begins the work on a transfer whose packets are sealed."""
+        order = order_from_json(record.request.decode())
+        again = remaining if order.unlearnt else sealed
+
+        async def gather(_: TransferId) -> Gathered:
+            return await again(self._resources, record.packets)
+
+        self.carry_out(record.id, order, gather)
 
     def roll_back(self) -> None:
         """Notes which transfers un-learning has undone; a second time it changes nothing."""
@@ -176,13 +174,14 @@ class Transfers:
 
     async def _advance(self, course: _Course, gather: Gather) -> None:
         """The whole way of a transfer."""
-        gathered = await gather(course.transfer)
+        gathered = wanted(self._resources, await gather(course.transfer))
+        course.head = self._resources.store.head()  # un-learning may have moved it meanwhile
         for refusal in gathered.refusals:
             line = f"{refusal.source}: {refusal.reason}: {refusal.detail}"
             self._ledger.tell(course.transfer, Progress(line))
         course.payloads = gathered.payloads
         if gathered.contents < self._resources.limits.quorum:
-            self._decline(course, _too_few(gathered, self._resources.limits.quorum))
+            self._decline(course, too_few(gathered, self._resources.limits.quorum))
             return
         self.authenticated(course.transfer, gathered.payloads)
         outcome = await self._study(course)
@@ -193,7 +192,11 @@ class Transfers:
             self._decline(course, outcome.verdict)
 
     async def _study(self, course: _Course) -> Learnt | Declined:
-        """Lets the host learn from the new packets together with those of the present skill."""
+        """Lets the host learn from the new packets together with those of the present skill.
+
+        What is aligned anew begins from nothing: HEAD's skill is at most a part of it, unless
+        something else was learnt since.
+        """
         store, domain = self._resources.store, course.order.domain
         skill = store.state(course.head).skills.get(domain)
         earlier: list[AuthenticPayload] = []
@@ -201,6 +204,9 @@ class Transfers:
         if skill is not None:
             current = KeptCal(skill.cal, *await asyncio.to_thread(store.get_cal, skill.cal))
             earlier = await self._earlier(course, skill)
+            aligned = {payload.content_digest for payload in course.payloads}
+            if course.order.unlearnt and aligned.issuperset(p.content_digest for p in earlier):
+                current = None
         assignment = Assignment(
             domain=domain,
             payloads=(*earlier, *course.payloads),
@@ -237,19 +243,31 @@ class Transfers:
     async def _commit(self, course: _Course, learnt: Learnt) -> None:
         store, domain = self._resources.store, course.order.domain
         cal = await asyncio.to_thread(store.put_cal, learnt.tensors, learnt.header)
-        state = StudentState(
-            parent=course.head,
-            transfer=course.transfer,
-            at_s=self._resources.clock(),
-            note=f"learnt {domain} from {len(learnt.lineage)} packets",
-            skills={
-                **store.state(course.head).skills,
-                domain: Skill(cal, learnt.lineage, learnt.signers),
-            },
-        )
-        self._sign(course, learnt.verdict, state.digest)
-        await asyncio.to_thread(store.advance, state, expected=course.head)
-        self._end(course.transfer, _S.COMMITTED, f"HEAD is {state.digest}")
+        skill = Skill(cal, learnt.lineage, learnt.signers)
+        async with self.moving:
+            self._rebase(course, skill)
+            anew = " anew" if course.order.unlearnt else ""
+            state = StudentState(
+                parent=course.head,
+                transfer=course.transfer,
+                at_s=self._resources.clock(),
+                note=f"learnt {domain}{anew} from {len(learnt.lineage)} packets",
+                skills={**store.state(course.head).skills, domain: skill},
+            )
+            self._sign(course, learnt.verdict, state.digest)
+            await asyncio.to_thread(store.advance, state, expected=course.head)
+            self._end(course.transfer, _S.COMMITTED, f"HEAD is {state.digest}")
+
+    def _rebase(self, course: _Course, skill: Skill) -> None:
+        """Goes on from HEAD if un-learning has moved it and spared all that a lesson rests on."""
+        history, domain = self._resources.store.history(), course.order.domain
+        since = tuple(takewhile(lambda state: state.digest != course.head, history))
+        if not since:
+            return
+        before = history[len(since)].skills.get(domain)
+        spared = not skill.touches(ever_unlearnt(since))
+        if spared and history[0].skills.get(domain) == before:
+            course.head = history[0].digest
 
     def _decline(self, course: _Course, verdict: Rejected) -> None:
         self._sign(course, verdict, course.head)
@@ -275,21 +293,7 @@ class Transfers:
             meter=course.meter,
             probe_items=course.probe_items,
             issued_at_s=self._resources.clock(),
+            unlearnt=course.order.unlearnt,
         )
         envelope = cards.sign_receipt(receipt, credentials.signer)
         self._ledger.tell(course.transfer, Progress("receipt signed"), receipt=envelope)
-
-    async def _again(self, packets: Sequence[PacketId], _: TransferId) -> Gathered:
-        """Packets that were sealed before a restart."""
-        found = [await asyncio.to_thread(reopened, self._resources, p) for p in packets]
-        return Gathered(tuple(found))
-
-
-def _too_few(gathered: Gathered, quorum: int) -> Rejected:
-    """A rejection with the reasons of all who were refused."""
-    reasons = dict.fromkeys(refusal.reason for refusal in gathered.refusals)
-    telling = tuple(reason for reason in reasons if reason not in UNDECIDED)
-    details = tuple(f"{refusal.source}: {refusal.detail}" for refusal in gathered.refusals)
-    found = f"found {gathered.contents} of different content"
-    missing = f"expected {quorum} authentic packets, {found}; ask me again"
-    return Rejected(telling or tuple(reasons) or (Reason.NOT_FOUND,), (*details, missing))

@@ -115,6 +115,31 @@ class Foretelling:
     threshold: float
 
 
+@dataclass(frozen=True, slots=True)
+class Realignment:
+    """The transfer in which what remains of a domain's packets is aligned anew."""
+
+    domain: str
+    transfer: TransferId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnlearntView:
+    """What un-learning has done.
+
+    Attributes:
+        head: The state after it.
+        moved: Whether HEAD had to be moved.
+        realigning: Transfers that align anew what remains; none if HEAD has all of it.
+        unlearnt: Packets and keys that count as un-learnt.
+    """
+
+    head: StateView
+    moved: bool
+    realigning: tuple[Realignment, ...] = ()
+    unlearnt: tuple[PacketId | KeyId, ...] = ()
+
+
 def transfer_to_wire(view: TransferView) -> transfer_pb2.Transfer:
     """As a message; inverse of `transfer_from_wire`."""
     return transfer_pb2.Transfer(
@@ -189,6 +214,31 @@ def student_state_from_wire(message: state_pb2.StudentState) -> StateView:
         at_s=message.at_s,
         note=message.note,
         skills=skills,
+    )
+
+
+def unlearnt_to_wire(view: UnlearntView) -> student_service_pb2.UnlearnResponse:
+    """As a message; inverse of `unlearnt_from_wire`."""
+    return student_service_pb2.UnlearnResponse(
+        head=student_state_to_wire(view.head),
+        moved=view.moved,
+        realignments=[
+            student_service_pb2.Realignment(domain=its.domain, transfer_id=its.transfer)
+            for its in view.realigning
+        ],
+        unlearnt=view.unlearnt,
+    )
+
+
+def unlearnt_from_wire(message: student_service_pb2.UnlearnResponse) -> UnlearntView:
+    """From a message; inverse of `unlearnt_to_wire`."""
+    return UnlearntView(
+        head=student_state_from_wire(message.head),
+        moved=message.moved,
+        realigning=tuple(
+            Realignment(its.domain, TransferId(its.transfer_id)) for its in message.realignments
+        ),
+        unlearnt=tuple(PacketId(name) for name in message.unlearnt),
     )
 
 

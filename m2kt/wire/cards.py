@@ -253,6 +253,7 @@ def receipt_to_bytes(receipt: Receipt) -> bytes:
         meter=meter_to_wire(receipt.meter),
         probe_items=receipt.probe_items,
         issued_at_s=receipt.issued_at_s,
+        unlearnt=receipt.unlearnt,
     ).SerializeToString(deterministic=True)
 
 
@@ -275,6 +276,7 @@ def receipt_from_bytes(raw: bytes) -> Receipt:
         meter=meter_from_wire(message.meter),
         probe_items=message.probe_items,
         issued_at_s=message.issued_at_s,
+        unlearnt=tuple(PacketId(name) for name in message.unlearnt),
     )
 
 

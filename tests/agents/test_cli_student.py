@@ -154,7 +154,9 @@ def test_history_and_unlearning_move_between_states(run, addresses, learnt):
     assert f"    {DOMAIN} signed by {addresses['key']}\n" in out
 
     code, out, _ = run("unlearn", *student, "--key", addresses["key"], "--json")
-    assert (code, json.loads(out)["moved"]) == (0, True)
+    told = json.loads(out)
+    assert (code, told["moved"], told["outcome"]) == (0, True, "moved")
+    assert sorted(told["unlearnt"]) == sorted([packet, addresses["key"]])
     code, out, _ = run("unlearn", *student, "--key", addresses["key"])
     assert "stays at" in out
 

@@ -10,25 +10,26 @@ import torch
 
 from m2kt.errors import BusyError, RequestError
 from m2kt.history import Skill, StudentState
-from m2kt.identity import AgentId, ModelCard, TransferId
+from m2kt.identity import AgentId, KeyId, TransferId
 from m2kt.journal import Journal, Transfer
-from m2kt.meter import DataMeter
 from m2kt.progress import Progress, Report, TransferState
 from m2kt.reasons import Reason
 from m2kt.signing import Ed25519Signer
 from m2kt.store import Store
 from m2kt.transfer import Declined
-from m2kt.verdict import Accepted, Evidence, Rejected
+from m2kt.trust import TrustStore
+from m2kt.verdict import Rejected
 from m2kt.wire import cards
 from m2kt.wire.admission import packet_id_of
 from m2kt_agents.broker_client import BrokerClient
 from m2kt_agents.client import PeerClient
 from m2kt_agents.hosting import ThreadHost
 from m2kt_agents.launching import start_agent
-from m2kt_agents.learner import Assignment, Learnt
+from m2kt_agents.learner import Assignment
 from m2kt_agents.orders import LearnOrder
 from m2kt_agents.settings import settings_from
 from tests.simulator import DOMAIN, STUDENT, HostileTeacher, Town, adder, ended, taught, until
+from tests.workers import Eager, Stubborn
 
 NOBODY = "127.0.0.1:1"
 
@@ -175,20 +176,6 @@ async def test_a_clock_that_is_late_makes_every_packet_come_from_the_future(town
     assert events[0].at_s < time.time() - 3000
 
 
-class Stubborn:
-    """A worker that declines everything, and remembers what it was asked to learn."""
-
-    def __init__(self) -> None:
-        self.assignments: list[Assignment] = []
-
-    def card(self) -> ModelCard:
-        return ModelCard(family="x", hidden_size=1, layers=1, parameters=1, weights_digest="")
-
-    def learn(self, assignment: Assignment, report: Report) -> Declined:
-        self.assignments.append(assignment)
-        return Declined(Rejected((Reason.NO_GAIN,)), DataMeter())
-
-
 class Broken(Stubborn):
     """A worker with a fault."""
 
@@ -209,6 +196,16 @@ async def test_a_fault_in_the_model_work_ends_the_transfer_and_its_text_stays_in
     assert "secret" in caplog.text
 
 
+def without(key: KeyId):
+    """A trust store that does not know a key any more; nobody has said a word against it."""
+
+    def change(trust: TrustStore) -> TrustStore:
+        enrolled = {name: its for name, its in trust.enrolled.items() if name != key}
+        return replace(trust, version=trust.version + 1, enrolled=enrolled)
+
+    return change
+
+
 async def test_an_earlier_packet_whose_key_is_no_longer_trusted_is_left_out(town: Town):
     town.trust("student", "teacher", "earlier")
     earlier = HostileTeacher(AgentId("earlier"), town.signer("earlier"))
@@ -227,7 +224,7 @@ async def test_an_earlier_packet_whose_key_is_no_longer_trusted_is_left_out(town
             StudentState(parent=head, transfer=None, at_s=1.0, note="", skills=skills),
             expected=head,
         )
-    town.change_trust("student", lambda t: t.revoke(town.signer("earlier").key_id, "stolen"))
+    town.change_trust("student", without(town.signer("earlier").key_id))
     server = await town.serve(kept.service)
     worker = Stubborn()
     agent = await town.start("student", STUDENT, make_host=lambda _: ThreadHost(lambda: worker))
@@ -238,29 +235,6 @@ async def test_an_earlier_packet_whose_key_is_no_longer_trusted_is_left_out(town
     assert len(assignment.payloads) == 2
     assert assignment.current.digest == cal
     assert any(lineage[0] in event.message for event in events)
-
-
-class Eager(Stubborn):
-    """A worker that accepts everything, when it is let go."""
-
-    def __init__(self, go_on: threading.Event) -> None:
-        super().__init__()
-        self.go_on = go_on
-
-    def learn(self, assignment: Assignment, report: Report) -> Learnt:
-        for state in (TransferState.SCREENED, TransferState.ALIGNING, TransferState.VERIFYING):
-            report(Progress(state, {}, state))
-        assert self.go_on.wait(20)
-        evidence = Evidence(before={}, after={}, gain=1.0, p_gain=0.0, p_loss=1.0, items=1)
-        return Learnt(
-            tensors={"w": torch.ones(1)},
-            header={},
-            lineage=tuple(payload.packet_id for payload in assignment.payloads),
-            signers=tuple(key for payload in assignment.payloads for key in payload.signers),
-            verdict=Accepted(evidence),
-            meter=DataMeter(),
-            probe_items=1,
-        )
 
 
 async def test_what_is_unlearnt_while_the_student_learns_on_it_does_not_come_back(town: Town):
@@ -278,14 +252,14 @@ async def test_what_is_unlearnt_while_the_student_learns_on_it_does_not_come_bac
     second = await student.learn(DOMAIN, teachers=[server.address], timeout_s=5)
     await until(lambda: agent.agent.ledger.state(second) is TransferState.VERIFYING)
     [packet] = cards.receipt_from_bytes(first.receipt.payload).packets
-    state, moved = await student.unlearn(packet=packet, timeout_s=5)
-    assert moved
+    done = await student.unlearn(packet=packet, timeout_s=5)
+    assert done.moved
     go_on.set()
     view, _ = await ended(student, second)
     assert view.state is TransferState.FAILED
     assert view.verdict.reasons == (Reason.STORAGE,)
     _, head = await student.describe_student(timeout_s=5)
-    assert head == state
+    assert head == done.head
     assert head.skills == {}
 
 

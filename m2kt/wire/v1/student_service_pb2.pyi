@@ -798,25 +798,67 @@ class UnlearnResponse(_message.Message):
 
     HEAD_FIELD_NUMBER: _builtins.int
     MOVED_FIELD_NUMBER: _builtins.int
+    REALIGNMENTS_FIELD_NUMBER: _builtins.int
+    UNLEARNT_FIELD_NUMBER: _builtins.int
     moved: _builtins.bool
-    """Whether HEAD had to be moved."""
+    """Whether HEAD had to be moved. If not, nothing that was named had a part in it."""
     @_builtins.property
     def head(self) -> _state_pb2.StudentState:
         """Its lineages hold nothing of what was named."""
+
+    @_builtins.property
+    def realignments(self) -> _containers.RepeatedCompositeFieldContainer[Global___Realignment]:
+        """Transfers that align anew what remains, each of one domain; none if HEAD has
+        all that remains, or nothing does.
+        """
+
+    @_builtins.property
+    def unlearnt(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ids of all packets and keys that count as un-learnt: what was named, what a
+        key signed, and packets of equal content.
+        """
 
     def __init__(
         self,
         *,
         head: _state_pb2.StudentState | None = ...,
         moved: _builtins.bool = ...,
+        realignments: _abc.Iterable[Global___Realignment] | None = ...,
+        unlearnt: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["head", b"head"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["head", b"head", "moved", b"moved"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["head", b"head", "moved", b"moved", "realignments", b"realignments", "unlearnt", b"unlearnt"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UnlearnResponse: _TypeAlias = UnlearnResponse  # noqa: Y015
+
+@_typing.final
+class Realignment(_message.Message):
+    """A transfer in which the packets that remain are aligned anew."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DOMAIN_FIELD_NUMBER: _builtins.int
+    TRANSFER_ID_FIELD_NUMBER: _builtins.int
+    domain: _builtins.str
+    """Name of the domain."""
+    transfer_id: _builtins.str
+    """Id of the transfer; WatchTransfer tells how it goes."""
+    def __init__(
+        self,
+        *,
+        domain: _builtins.str = ...,
+        transfer_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["domain", b"domain", "transfer_id", b"transfer_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Realignment: _TypeAlias = Realignment  # noqa: Y015
 
 @_typing.final
 class ListHistoryRequest(_message.Message):

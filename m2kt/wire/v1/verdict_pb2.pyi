@@ -523,6 +523,7 @@ class Receipt(_message.Message):
     METER_FIELD_NUMBER: _builtins.int
     PROBE_ITEMS_FIELD_NUMBER: _builtins.int
     ISSUED_AT_S_FIELD_NUMBER: _builtins.int
+    UNLEARNT_FIELD_NUMBER: _builtins.int
     transfer_id: _builtins.str
     """Id of the transfer."""
     student: _builtins.str
@@ -553,6 +554,13 @@ class Receipt(_message.Message):
     def meter(self) -> _packet_pb2.DataMeter:
         """What the transfer consumed in all."""
 
+    @_builtins.property
+    def unlearnt(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Of a re-alignment, ids of the packets and keys that were un-learnt before it
+        and left out; none for any other transfer. The packets of `packet_ids` are
+        then those that remained.
+        """
+
     def __init__(
         self,
         *,
@@ -567,10 +575,11 @@ class Receipt(_message.Message):
         meter: _packet_pb2.DataMeter | None = ...,
         probe_items: _builtins.int = ...,
         issued_at_s: _builtins.float = ...,
+        unlearnt: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["meter", b"meter", "verdict", b"verdict"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["domain", b"domain", "head_after", b"head_after", "head_before", b"head_before", "issued_at_s", b"issued_at_s", "meter", b"meter", "packet_ids", b"packet_ids", "probe_items", b"probe_items", "student", b"student", "teachers", b"teachers", "transfer_id", b"transfer_id", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["domain", b"domain", "head_after", b"head_after", "head_before", b"head_before", "issued_at_s", b"issued_at_s", "meter", b"meter", "packet_ids", b"packet_ids", "probe_items", b"probe_items", "student", b"student", "teachers", b"teachers", "transfer_id", b"transfer_id", "unlearnt", b"unlearnt", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
