@@ -1,4 +1,4 @@
-"""`m2kt learn`, `watch`, `ask`, `history`, `unlearn`: talking to a student.
+"""`m2kt learn`, `watch`, `ask`, `history`, `unlearn`, `teachers`: talking to a student.
 
 Owns: these commands. Does not own: the calls (client), how text looks (console).
 """
@@ -18,6 +18,7 @@ from m2kt.errors import NotFoundError, RequestError
 from m2kt.identity import KeyId, PacketId, TransferId
 from m2kt.progress import Event, TransferState
 from m2kt.reasons import SENTENCES
+from m2kt.reputation import Reputation
 from m2kt.symptoms import Diagnosis
 from m2kt.verdict import Accepted, Verdict
 
@@ -165,8 +166,8 @@ def history(
         console.emit({"states": rows})
         return
     for state, diagnosis in found:
-        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(state.at_s))
-        console.out.print(f"{state.digest[:15]}  {when}  {escape(state.note)}", highlight=False)
+        line = f"{state.digest[:15]}  {_when(state.at_s)}  {escape(state.note)}"
+        console.out.print(line, highlight=False)
         for name, skill in state.skills.items():
             for packet in skill.lineage:  # whole ids on one line: `unlearn` wants them
                 console.out.print(f"    {name} from packet {packet}", soft_wrap=True)
@@ -203,6 +204,33 @@ def unlearn(
     _line(f"HEAD {where} {found.head.digest} with {left}")
     for its in found.realigning:
         _line(f"aligning what remains of {its.domain}: m2kt watch {its.transfer}")
+
+
+def teachers(
+    student: StudentAt, timeout: Timeout = 30.0, config: Config = None, as_json: Json = False
+) -> None:
+    """Lists whose packets a student has judged, and how they have held up."""
+
+    async def work() -> tuple[Reputation, ...]:
+        async with PeerClient(student, tls=tls_of(config)) as peer:
+            return await peer.teachers(timeout_s=timeout)
+
+    found = done(work())
+    figures = ("accepted", "rejected", "agreed", "disputed")
+    if as_json:
+        rows = [console.plain(its.total) for its in found]
+        named = [{"teacher": its.teacher, "score": its.score} for its in found]
+        console.emit({"teachers": [a | b for a, b in zip(named, rows, strict=True)]})
+        return
+    shown = console.table("", "teacher", "#score", *(f"#{name}" for name in figures), "last change")
+    for its in found:
+        cells = [f"{getattr(its.total, name):g}" for name in figures]
+        shown.add_row(Text(its.teacher), f"{its.score:.3f}", *cells, _when(its.total.at_s))
+    console.out.print(shown)
+
+
+def _when(at_s: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at_s))
 
 
 def _line(text: str) -> None:

@@ -24,6 +24,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from m2kt.errors import DeadlineError, PeerUnavailableError
 from m2kt.identity import AgentCard, KeyId, PacketId, TransferId
 from m2kt.progress import Event
+from m2kt.reputation import Reputation
 from m2kt.signing import Envelope
 from m2kt.wire import cards, verdicts
 from m2kt.wire.v1 import student_service_pb2 as student_pb
@@ -139,6 +140,12 @@ class PeerClient:
         request = student_pb.DescribeStudentRequest()
         found = await self._answer(self.student.DescribeStudent(request, timeout=timeout_s))
         return cards.card_from_wire(found.student), views.student_state_from_wire(found.head)
+
+    async def teachers(self, *, timeout_s: float) -> tuple[Reputation, ...]:
+        """How the packets of each of the student's teachers have held up so far."""
+        request = student_pb.DescribeStudentRequest()
+        found = await self._answer(self.student.DescribeStudent(request, timeout=timeout_s))
+        return tuple(map(views.reputation_from_wire, found.teachers))
 
     async def foretell(
         self, domain: str, *, teachers: Sequence[str], timeout_s: float

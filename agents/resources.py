@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from m2kt.journal import Journal
+from m2kt.standings import Standings
 
 from .credentials import Credentials
 from .hosting import Host
@@ -30,6 +31,7 @@ class StudentResources:
         credentials: Who it is, and whom it trusts.
         store: Its history.
         journal: Its transfers.
+        standings: How its teachers' packets have held up.
         host: Where its model works.
         spool: Folder for bytes that are on their way.
         limits: What it agrees to.
@@ -40,6 +42,7 @@ class StudentResources:
     credentials: Credentials
     store: "Store"
     journal: Journal
+    standings: Standings
     host: Host
     spool: Path
     limits: Limits

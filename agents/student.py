@@ -14,6 +14,7 @@ from m2kt.domain import answer_in
 from m2kt.errors import BusyError, RequestError
 from m2kt.history import StudentState
 from m2kt.identity import AgentCard, KeyId, ModelCard, PacketId, TransferId
+from m2kt.reputation import Reputation
 
 from .fetching import Fetcher
 from .foretelling import Foreteller
@@ -154,6 +155,11 @@ class StudentAgent:
         if done.moved:
             self._transfers.roll_back()
         return done
+
+    @property
+    def reputations(self) -> tuple[Reputation, ...]:
+        """How the packets of each of its teachers have held up so far."""
+        return self._resources.standings.all(now_s=self._resources.clock())
 
     def history(self, limit: int) -> tuple[StudentState, ...]:
         """The states that it has been in, newest first; `limit` 0 for all."""

@@ -42,7 +42,11 @@ class StudentServicer(StudentServiceServicer):
         self, request: pb.DescribeStudentRequest, context: Context
     ) -> pb.DescribeStudentResponse:
         state = views.student_state_to_wire(views.state_view(self._agent.state))
-        return pb.DescribeStudentResponse(student=cards.card_to_wire(self._agent.card), head=state)
+        return pb.DescribeStudentResponse(
+            student=cards.card_to_wire(self._agent.card),
+            head=state,
+            teachers=[views.reputation_to_wire(its) for its in self._agent.reputations],
+        )
 
     async def Foretell(self, request: pb.ForetellRequest, context: Context) -> pb.ForetellResponse:
         found = await self._agent.foretell(request.domain, request.teachers)

@@ -10,7 +10,8 @@ other one ends. Un-learning moves HEAD at any time: a lesson that rests on what 
 any other goes on from the new HEAD.
 
 Owns: `Transfers`, the state machine.
-Does not own: how packets get here (fetching, intake, gathering), training (learner), records (ledger).
+Does not own: how packets get here (fetching, intake), whether they are enough (gathering),
+training (learner), records (ledger), what an end says about teachers (m2kt.reputation).
 """
 
 import asyncio
@@ -21,7 +22,7 @@ from itertools import takewhile
 from typing import Final, final
 
 from m2kt.digest import Digest
-from m2kt.errors import BusyError, M2KTError, TrustError
+from m2kt.errors import BusyError, M2KTError, PacketError, TrustError
 from m2kt.history import Skill, StudentState, ever_unlearnt, forgotten
 from m2kt.identity import TransferId
 from m2kt.journal import Transfer
@@ -29,6 +30,7 @@ from m2kt.meter import DataMeter
 from m2kt.packet import AuthenticPayload
 from m2kt.progress import FINAL, Progress, TransferState
 from m2kt.reasons import Reason
+from m2kt.reputation import evidence_of
 from m2kt.transfer import Declined
 from m2kt.verdict import Receipt, Rejected, Verdict
 from m2kt.wire import cards
@@ -184,12 +186,29 @@ class Transfers:
             self._decline(course, too_few(gathered, self._resources.limits.quorum))
             return
         self.authenticated(course.transfer, gathered.payloads)
-        outcome = await self._study(course)
+        try:
+            outcome = await self._study(course)
+        except PacketError as error:  # well signed, and still not to be read
+            outcome = Declined(Rejected((error.reason,), (str(error),)), DataMeter())
+        self._credit(course, outcome)
         course.meter, course.probe_items = outcome.meter, outcome.probe_items
         if isinstance(outcome, Learnt):
             await self._commit(course, outcome)
         else:
             self._decline(course, outcome.verdict)
+
+    def _credit(self, course: _Course, outcome: Learnt | Declined) -> None:
+        """Keeps what the outcome says about the teachers. Of a re-alignment it was said before."""
+        resources = self._resources
+        if course.order.unlearnt:
+            return
+        evidence = evidence_of(
+            outcome.verdict,
+            {payload.packet_id: payload.teacher for payload in course.payloads},
+            refused=outcome.refused if isinstance(outcome, Declined) else {},
+            known=course.order.domain in resources.store.state(course.head).skills,
+        )
+        resources.standings.credit(course.transfer, evidence, at_s=resources.clock())
 
     async def _study(self, course: _Course) -> Learnt | Declined:
         """Lets the host learn from the new packets together with those of the present skill.

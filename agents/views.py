@@ -5,13 +5,14 @@ Does not own: cards, verdicts, receipts and events (m2kt.wire.cards).
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 
 from m2kt.digest import Digest
 from m2kt.history import Skill, StudentState
 from m2kt.identity import AgentId, KeyId, PacketId, TransferId
 from m2kt.progress import TransferState
 from m2kt.reasons import Reason
+from m2kt.reputation import Reputation, Standing
 from m2kt.signing import Envelope
 from m2kt.verdict import Exam, Verdict
 from m2kt.wire import cards, verdicts
@@ -240,6 +241,20 @@ def unlearnt_from_wire(message: student_service_pb2.UnlearnResponse) -> Unlearnt
         ),
         unlearnt=tuple(PacketId(name) for name in message.unlearnt),
     )
+
+
+def reputation_to_wire(its: Reputation) -> student_service_pb2.TeacherStanding:
+    """As a message; inverse of `reputation_from_wire`."""
+    return student_service_pb2.TeacherStanding(
+        teacher=its.teacher, score=its.score, **asdict(its.total)
+    )
+
+
+def reputation_from_wire(message: student_service_pb2.TeacherStanding) -> Reputation:
+    """From a message; inverse of `reputation_to_wire`."""
+    names = (its.name for its in fields(Standing))
+    total = Standing(**{name: getattr(message, name) for name in names})
+    return Reputation(teacher=AgentId(message.teacher), score=message.score, total=total)
 
 
 def exam_to_wire(view: ExamView) -> student_service_pb2.ExamineResponse:

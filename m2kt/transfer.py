@@ -6,7 +6,7 @@
 What comes before, authenticate and parse, is in `wire`; who calls this, in `agents`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import final
 
@@ -15,10 +15,12 @@ from m2kt.align_config import AlignConfig
 from m2kt.combine import CombineRules, combine
 from m2kt.domain import Domain
 from m2kt.errors import AlignmentError, CompatibilityError
+from m2kt.identity import PacketId
 from m2kt.meter import DataMeter
 from m2kt.packet import AuthenticPacket, ScreenedPacket
 from m2kt.probes import draw_probes
 from m2kt.progress import Progress, Report, TransferState
+from m2kt.reasons import Reason
 from m2kt.screen import ScreenRules, screen
 from m2kt.student import Candidate, Student
 from m2kt.verdict import Accepted, Rejected
@@ -48,11 +50,15 @@ class Taught:
 @final
 @dataclass(frozen=True, slots=True, eq=False)
 class Declined:
-    """Nothing is to change. `meter` counts what was consumed before it was clear."""
+    """Nothing is to change. `meter` counts what was consumed before it was clear.
+
+    `refused` has the packets that screening refused; it is empty if the lesson as a whole failed.
+    """
 
     verdict: Rejected
     meter: DataMeter
     probe_items: int = 0
+    refused: Mapping[PacketId, tuple[Reason, ...]] = field(default_factory=dict)
 
 
 Outcome = Taught | Declined
@@ -74,11 +80,12 @@ def run_transfer(
         rules: What the student decides for itself.
         report: Hears of every step.
     """
-    results = [screen(packet, domain, rules.screen) for packet in packets]
-    screened = [result for result in results if isinstance(result, ScreenedPacket)]
-    refused = [result for result in results if isinstance(result, Rejected)]
+    results = [(packet.packet_id, screen(packet, domain, rules.screen)) for packet in packets]
+    screened = [result for _, result in results if isinstance(result, ScreenedPacket)]
+    refused = {packet: result for packet, result in results if isinstance(result, Rejected)}
     if refused:
-        return Declined(_merged(refused), _received(packets))
+        reasons = {packet: result.reasons for packet, result in refused.items()}
+        return Declined(_merged(tuple(refused.values())), _received(packets), refused=reasons)
     report(Progress(f"{len(screened)} packets screened", {}, TransferState.SCREENED))
     lesson = combine(screened, rules.combine)
     try:

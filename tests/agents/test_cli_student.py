@@ -138,6 +138,17 @@ def test_questions_are_answered_with_what_was_learnt(run, addresses, learnt):
     assert "1+1" in out
 
 
+def test_the_teachers_are_listed_with_how_their_packets_held_up(run, addresses, learnt):
+    code, out, _ = run("teachers", "--student", addresses["student"], "--json")
+    [its] = json.loads(out)["teachers"]
+    assert (code, its["teacher"]) == (0, "adder"), "nobody else's signature was right"
+    assert (its["accepted"], its["rejected"], its["agreed"], its["disputed"]) == (1, 0, 0, 0)
+    assert its["score"] == pytest.approx(2 / 3, abs=0.01)
+    _, out, _ = run("teachers", "--student", addresses["student"])
+    assert "adder" in out
+    assert f"{its['score']:.3f}" in out
+
+
 def test_history_and_unlearning_move_between_states(run, addresses, learnt):
     student = ("--student", addresses["student"])
     code, out, _ = run("history", *student, "--json")

@@ -61,6 +61,17 @@ def test_a_packet_of_flipped_answers_is_declined_before_training():
     assert outcome.probe_items == 0
 
 
+def test_of_several_packets_it_is_said_which_were_refused():
+    good = taught_packet()
+    bad = replace(good, means=torch.full_like(good.means, torch.nan))
+    both = [authentic(good, "good"), authentic(bad, "bad")]
+    outcome = run_transfer(pupil(), both, multiplication(), RULES, silent)
+    assert isinstance(outcome, Declined)
+    assert list(outcome.refused) == ["bad"]
+    assert outcome.refused["bad"] == outcome.verdict.reasons
+    assert Reason.NOT_FINITE in outcome.verdict.reasons
+
+
 def test_a_lesson_that_teaches_nothing_is_declined_by_the_exam():
     rules = replace(RULES, align=replace(RULES.align, steps=1, readout_steps=1))
     outcome = run_transfer(

@@ -48,6 +48,7 @@ class DescribeStudentResponse(_message.Message):
 
     STUDENT_FIELD_NUMBER: _builtins.int
     HEAD_FIELD_NUMBER: _builtins.int
+    TEACHERS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def student(self) -> _agent_pb2.AgentCard:
         """Its card."""
@@ -56,19 +57,74 @@ class DescribeStudentResponse(_message.Message):
     def head(self) -> _state_pb2.StudentState:
         """Its present state."""
 
+    @_builtins.property
+    def teachers(self) -> _containers.RepeatedCompositeFieldContainer[Global___TeacherStanding]:
+        """Teachers whose packets it has judged, by name."""
+
     def __init__(
         self,
         *,
         student: _agent_pb2.AgentCard | None = ...,
         head: _state_pb2.StudentState | None = ...,
+        teachers: _abc.Iterable[Global___TeacherStanding] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["head", b"head", "student", b"student"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["head", b"head", "student", b"student"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["head", b"head", "student", b"student", "teachers", b"teachers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DescribeStudentResponse: _TypeAlias = DescribeStudentResponse  # noqa: Y015
+
+@_typing.final
+class TeacherStanding(_message.Message):
+    """How a teacher's packets have held up so far. Only packets whose signature was
+    right count: nobody can ruin another's name by using it.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEACHER_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
+    ACCEPTED_FIELD_NUMBER: _builtins.int
+    REJECTED_FIELD_NUMBER: _builtins.int
+    AGREED_FIELD_NUMBER: _builtins.int
+    DISPUTED_FIELD_NUMBER: _builtins.int
+    AT_S_FIELD_NUMBER: _builtins.int
+    teacher: _builtins.str
+    """Its name in the student's trust store."""
+    score: _builtins.float
+    """Chance that its next packet is good, above 0 and below 1; 0.5 if nothing is
+    known. Evidence fades: what is old counts less.
+    """
+    accepted: _builtins.float
+    """Packets that passed the exam, in all; shares of one, where several passed together."""
+    rejected: _builtins.float
+    """Packets that were refused for a reason of their own, in all."""
+    agreed: _builtins.float
+    """Concepts on which other teachers said the same, in all."""
+    disputed: _builtins.float
+    """Concepts on which other teachers said something else, in all."""
+    at_s: _builtins.float
+    """Unix time, seconds, of the newest evidence, on the student's clock."""
+    def __init__(
+        self,
+        *,
+        teacher: _builtins.str = ...,
+        score: _builtins.float = ...,
+        accepted: _builtins.float = ...,
+        rejected: _builtins.float = ...,
+        agreed: _builtins.float = ...,
+        disputed: _builtins.float = ...,
+        at_s: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "agreed", b"agreed", "at_s", b"at_s", "disputed", b"disputed", "rejected", b"rejected", "score", b"score", "teacher", b"teacher"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TeacherStanding: _TypeAlias = TeacherStanding  # noqa: Y015
 
 @_typing.final
 class ForetellRequest(_message.Message):
