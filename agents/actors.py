@@ -10,12 +10,12 @@ Does not own: what an agent is (launching).
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, final
 
-from m2kt.errors import M2KTError, PeerUnavailableError
+from m2kt.errors import M2KTError, PeerUnavailableError, RequestError
 from m2kt.identity import Role
 
 from .hosting import Host, reported
@@ -25,6 +25,7 @@ from .settings import Executor, ModelSettings, Settings, ray_environment
 ray_environment()  # before Ray is imported: it reads its variables then
 
 import ray  # noqa: E402
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: E402
 
 logger = logging.getLogger(__name__)
 
@@ -107,12 +108,23 @@ def gpu_share(model: ModelSettings) -> float:
     return GPU_SHARE if ray.cluster_resources().get("GPU", 0.0) >= 1 else 0.0
 
 
+def placement(model: ModelSettings) -> dict[str, Any]:
+    """Where a worker may run: on the node of its agent, if that is on Ray and had to find one."""
+    context = ray.get_runtime_context()
+    if not model.resources or context.get_actor_id() is None:
+        return {"resources": dict(model.resources)}
+    beside = NodeAffinitySchedulingStrategy(node_id=context.get_node_id(), soft=False)
+    return {"scheduling_strategy": beside}
+
+
 @final
 class RayHost:
     """A worker in a child actor of Ray; see `Host`."""
 
     def __init__(self, settings: Settings) -> None:
-        self._actor = WorkerActor.options(num_gpus=gpu_share(settings.model)).remote(settings)
+        self._actor = WorkerActor.options(
+            num_gpus=gpu_share(settings.model), **placement(settings.model)
+        ).remote(settings)
 
     async def call(self, method: str, *args: object) -> Any:  # noqa: ANN401
         """See `Host`."""
@@ -168,13 +180,33 @@ class Launched:
             return await self.actor.call.remote(method, args, named)
 
 
+def require_node(resources: Mapping[str, float]) -> None:
+    """Refuses what Ray would wait for without end.
+
+    Raises:
+        RequestError: no node was given so much, whether or not it is taken now.
+    """
+    given = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    for its in given:
+        if all(its.get(name, 0.0) >= amount for name, amount in resources.items()):
+            return
+    names = sorted({name for its in given for name in its if ":" not in name})
+    raise RequestError(
+        f"expected a node of Ray with {dict(resources)}, found {len(given)} nodes with"
+        f" {', '.join(names)}; start one with `ray start --resources`, or change [model] resources"
+    )
+
+
 async def launch(settings: Settings) -> Launched:
     """Starts an agent on Ray and returns once it answers.
 
     Raises:
+        RequestError: no node of Ray has the resources that the settings name.
         M2KTError: what `start_agent` raises.
     """
-    actor = AgentActor.options(name=f"m2kt-{settings.name}").remote(settings)
+    require_node(settings.model.resources)
+    options = {"name": f"m2kt-{settings.name}", "resources": dict(settings.model.resources)}
+    actor = AgentActor.options(**options).remote(settings)
     try:
         address: str = await actor.start.remote()
     except ray.exceptions.RayTaskError as error:

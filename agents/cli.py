@@ -4,7 +4,7 @@ Every command takes `--json` and then writes exactly one JSON document to stdout
 to a file); all that is news goes to stderr. Exit codes stand in `agents/README.md`.
 
 Owns: the table of commands, and what becomes of errors.
-Does not own: the commands themselves (cli_agent, cli_bench, cli_keys, cli_packet,
+Does not own: the commands themselves (cli_agent, cli_bench, cli_conflicts, cli_keys, cli_packet,
 cli_student, cli_zoo).
 """
 
@@ -19,7 +19,16 @@ import typer
 from m2kt import __version__, domains
 from m2kt.errors import M2KTError
 
-from . import cli_agent, cli_bench, cli_keys, cli_packet, cli_student, cli_zoo, console
+from . import (
+    cli_agent,
+    cli_bench,
+    cli_conflicts,
+    cli_keys,
+    cli_packet,
+    cli_student,
+    cli_zoo,
+    console,
+)
 from .client import PeerClient
 
 app = typer.Typer(
@@ -36,6 +45,7 @@ app.command()(cli_student.ask)
 app.command()(cli_student.history)
 app.command()(cli_student.unlearn)
 app.command()(cli_student.teachers)
+app.command()(cli_conflicts.conflicts)
 app.add_typer(cli_keys.app, name="keys")
 app.add_typer(cli_packet.app, name="packet")
 app.add_typer(cli_zoo.app, name="zoo")

@@ -1,6 +1,6 @@
 """`m2kt learn`, `watch`, `ask`, `history`, `unlearn`, `teachers`: talking to a student.
 
-Owns: these commands. Does not own: the calls (client), how text looks (console).
+Owns: these commands. Does not own: the calls (client), what they say of transfers (showing).
 """
 
 import asyncio
@@ -13,18 +13,17 @@ import typer
 from rich.markup import escape
 from rich.text import Text
 
-from m2kt import symptoms
 from m2kt.errors import NotFoundError, RequestError
 from m2kt.identity import KeyId, PacketId, TransferId
-from m2kt.progress import Event, TransferState
-from m2kt.reasons import SENTENCES
+from m2kt.progress import Event
 from m2kt.reputation import Reputation
 from m2kt.symptoms import Diagnosis
-from m2kt.verdict import Accepted, Verdict
+from m2kt.verdict import Accepted
 
 from . import console
 from .client import PeerClient
 from .settings import TlsFiles, read_settings
+from .showing import show_diagnosis, show_event, show_foretelling, show_verdict
 from .views import Foretelling, StateView, TransferView, UnlearntView
 
 T = TypeVar("T")
@@ -32,17 +31,31 @@ T = TypeVar("T")
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 StudentAt = Annotated[str, typer.Option("--student", help="Address of the student, host:port.")]
 Domain = Annotated[str, typer.Option("--domain", help="Name of the domain, see `m2kt domains`.")]
+Teachers = Annotated[
+    list[str] | None, typer.Option("--teacher", help="Address of a teacher; repeatable.")
+]
+Broker = Annotated[str, typer.Option("--broker", help="Address of a broker to ask.")]
+Quorum = Annotated[
+    int, typer.Option("--quorum", help="Packets to wait for; 0: the student's own number.", min=0)
+]
+Collect = Annotated[
+    float, typer.Option("--collect", help="Seconds for collecting packets; 0: no end.", min=0)
+]
+FollowUp = Annotated[
+    bool, typer.Option("--follow-up", help="Learn once enough has come; what comes later, later.")
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Only foretell the gain; no packet is fetched.")
+]
 Timeout = Annotated[float, typer.Option("--timeout", help="Deadline in seconds.", min=0.1)]
 Config = Annotated[
     Path | None, typer.Option("--config", help="Settings of an agent, for its TLS files.")
 ]
 
-COLORS = {
-    TransferState.COMMITTED: "green",
-    TransferState.REJECTED: "yellow",
-    TransferState.FAILED: "red",
-    TransferState.ROLLED_BACK: "yellow",
-}
+_NO_SAMPLE = (
+    "expected --dry-run with --teacher alone, found --broker; name teachers, they are asked for a"
+    " sample"
+)
 
 
 def done(work: Coroutine[Any, Any, T]) -> T:
@@ -58,13 +71,12 @@ def tls_of(config: Path | None) -> TlsFiles | None:
 def learn(
     student: StudentAt,
     domain: Domain,
-    teacher: Annotated[
-        list[str] | None, typer.Option("--teacher", help="Address of a teacher; repeatable.")
-    ] = None,
-    broker: Annotated[str, typer.Option("--broker", help="Address of a broker to ask.")] = "",
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only foretell the gain; no packet is fetched.")
-    ] = False,
+    teacher: Teachers = None,
+    broker: Broker = "",
+    quorum: Quorum = 0,
+    collect: Collect = 0.0,
+    follow_up: FollowUp = False,
+    dry_run: DryRun = False,
     timeout: Timeout = 3600.0,
     config: Config = None,
     as_json: Json = False,
@@ -74,10 +86,7 @@ def learn(
         raise RequestError("expected --teacher or --broker, found neither; say whom to learn from")
     if dry_run:
         if not teacher or broker:
-            raise RequestError(
-                "expected --dry-run with --teacher alone, found --broker; name teachers, they are"
-                " asked for a sample"
-            )
+            raise RequestError(_NO_SAMPLE)
         told = done(_foretold(student, domain, teacher, timeout_s=timeout, config=config))
         show_foretelling(domain, told, as_json=as_json)
         return
@@ -85,7 +94,13 @@ def learn(
     async def work() -> tuple[TransferView, list[Event]]:
         async with PeerClient(student, tls=tls_of(config)) as peer:
             transfer = await peer.learn(
-                domain, teachers=teacher or (), broker=broker, timeout_s=min(timeout, 30.0)
+                domain,
+                teachers=teacher or (),
+                broker=broker,
+                quorum=quorum,
+                collect_s=collect,
+                follow_up=follow_up,
+                timeout_s=min(timeout, 30.0),
             )
             console.say(f"transfer {transfer}")
             events = await _watched(peer, transfer, after=0, timeout_s=timeout)
@@ -238,26 +253,6 @@ def _line(text: str) -> None:
     console.out.print(text, soft_wrap=True, highlight=False)
 
 
-def show_foretelling(domain: str, told: Foretelling, *, as_json: bool) -> None:
-    """What a student expects of each teacher. Exit code 1 if it would refuse one."""
-    refused = [its for its in told.foretold if its.reason is not None]
-    if as_json:
-        rows = [console.plain(its) | {"learns": its.reason is None} for its in told.foretold]
-        console.emit({"domain": domain, "threshold": told.threshold, "foretold": rows})
-    else:
-        figures = ("before", "recognised", "depth", "steadiness", "gain")
-        heads = [f"#{'foretold gain' if name == 'gain' else name}" for name in figures]
-        shown = console.table("", "teacher", *heads, "it would")
-        for its in told.foretold:
-            cells = [console.cell(getattr(its.outlook, name, None)) for name in figures]
-            shown.add_row(Text(its.teacher), *cells, "refuse" if its.reason else "learn")
-        console.out.print(shown)
-        for its in refused:
-            console.out.print(Text(f"{its.teacher}: {its.reason}. {its.detail}", style="yellow"))
-    if refused:
-        raise typer.Exit(console.DECLINED)
-
-
 async def _suffered(
     peer: PeerClient, state: StateView, *, timeout_s: float
 ) -> tuple[Diagnosis, ...]:
@@ -281,20 +276,6 @@ async def _watched(
     return events
 
 
-def show_event(event: Event) -> None:
-    """One line on stderr: number, state, message, figures."""
-    line = Text(f"{event.number:4d} ", style="dim")
-    line.append(f"{event.state.value:<14}", style=COLORS.get(event.state, "cyan"))
-    line.append(event.message)
-    figures = "  ".join(
-        f"{name} {value:.4g}"
-        for name, value in sorted(event.figures.items())
-        if value and name not in {"step", "phase"}
-    )
-    line.append(f"  {figures}" if figures else "", style="dim")
-    console.err.print(line)
-
-
 def _end(view: TransferView, events: list[Event], *, as_json: bool) -> None:
     if as_json:
         console.emit({"transfer": view, "events": events})
@@ -302,29 +283,3 @@ def _end(view: TransferView, events: list[Event], *, as_json: bool) -> None:
         show_verdict(view.verdict)
     if not isinstance(view.verdict, Accepted):
         raise typer.Exit(console.DECLINED)
-
-
-def show_verdict(verdict: Verdict) -> None:
-    """The verdict and the exam behind it."""
-    if isinstance(verdict, Accepted):
-        console.out.print("[bold green]accepted[/bold green]")
-    else:
-        for reason in verdict.reasons:
-            console.out.print(f"[bold yellow]rejected[/bold yellow]: {reason}. {SENTENCES[reason]}")
-        for detail in verdict.details:
-            console.out.print(Text(f"  {detail}"))
-    if verdict.evidence is None:
-        return
-    shown = console.table("", "level", "#before", "#after")
-    for level, before in verdict.evidence.before.items():
-        after = verdict.evidence.after.get(level, 0.0)
-        shown.add_row(str(level), f"{before:.3f}", f"{after:.3f}")
-    console.out.print(shown)
-    show_diagnosis(verdict.evidence.diagnosis)
-
-
-def show_diagnosis(diagnosis: Sequence[Diagnosis]) -> None:
-    """What a lesson suffered from: what shows, what was found, what to try."""
-    for its in diagnosis:
-        console.out.print(Text(f"{its.symptom}. {symptoms.SENTENCES[its.symptom]}", style="yellow"))
-        console.out.print(Text(f"  {its.sentence}"))

@@ -162,6 +162,9 @@ class PeerClient:
         teachers: Sequence[str] = (),
         broker: str = "",
         strategy: str = "",
+        quorum: int = 0,
+        collect_s: float = 0.0,
+        follow_up: bool = False,
         key: str = "",
         timeout_s: float,
     ) -> TransferId:
@@ -172,6 +175,10 @@ class PeerClient:
             teachers: Addresses of teachers.
             broker: Address of a broker to ask for more teachers and packets; empty for none.
             strategy: How to combine packets; empty for the student's own choice.
+            quorum: Packets of different content to wait for; 0 for the student's own number.
+            collect_s: Seconds for collecting packets; 0 to wait for all sources.
+            follow_up: Whether to learn once the quorum is met, and from what comes later in a
+                transfer of its own.
             key: Chosen by the caller: an equal key names the same transfer. Empty: a new one.
             timeout_s: Deadline of the call, in seconds.
         """
@@ -181,6 +188,9 @@ class PeerClient:
             broker=broker,
             discover=bool(broker),
             strategy=strategy,
+            quorum=quorum,
+            collect_s=collect_s,
+            follow_up=follow_up,
             idempotency_key=key or secrets.token_hex(16),
         )
         found = await self._answer(self.student.Learn(request, timeout=timeout_s))

@@ -3,15 +3,15 @@
 From each teacher it takes the card and a sample of its concepts, of itself the worker's
 `Aptitude`. Nothing is kept, nothing is recorded.
 
-Owns: `Foreteller`, `too_little`.
+Owns: `Foreteller`, `Exam`, `too_little`.
 Does not own: the score (m2kt.transferability), fetching packets (fetching).
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import asdict, dataclass
-from typing import Final, final
+from typing import Any, Final, final
 
 from m2kt.errors import M2KTError, ShapeError
 from m2kt.identity import AgentCard, AgentId
@@ -43,6 +43,21 @@ class _Shown:
 
 
 @final
+class Exam:
+    """The student's aptitude: found out when it is first asked for, and once."""
+
+    def __init__(self, work: Callable[[], Coroutine[Any, Any, Aptitude]]) -> None:
+        self._work = work
+        self._found: asyncio.Task[Aptitude] | None = None
+
+    async def aptitude(self) -> Aptitude:
+        """What `Learner.aptitude` says, or the error that it raised."""
+        if self._found is None:
+            self._found = asyncio.create_task(self._work())
+        return await asyncio.shield(self._found)  # others wait for it too
+
+
+@final
 class Foreteller:
     """Foretells for one student."""
 
@@ -55,18 +70,27 @@ class Foreteller:
 
         Raises:
             CompatibilityError: the student cannot be examined in the domain.
-            BusyError: the model is learning when the samples are there.
+            BusyError: the model is learning when the first sample is there.
         """
-        found = await asyncio.gather(*(self._tried(address, domain) for address in teachers))
-        if not any(isinstance(its, _Shown) for its in found):
-            return tuple(_unseen(its) for its in found if isinstance(its, Refusal))
-        kept, _ = await self._kept(domain)
-        aptitude: Aptitude = await self._resources.host.call("aptitude", domain, kept)
-        weighed = [
-            _unseen(its) if isinstance(its, Refusal) else await self._weighed(its, aptitude)
-            for its in found
-        ]
-        return tuple(weighed)
+        exam = self.exam(domain)
+        return tuple(
+            await asyncio.gather(*(self.foretold(domain, address, exam) for address in teachers))
+        )
+
+    async def foretold(self, domain: str, address: str, exam: Exam) -> Foretold:
+        """What to expect of the teacher at `address`; see `foretell`."""
+        shown = await self._tried(address, domain)
+        return _unseen(shown) if isinstance(shown, Refusal) else await self._weighed(shown, exam)
+
+    def exam(self, domain: str) -> Exam:
+        """The student's own half of what is foretold, for any number of teachers."""
+
+        async def examined() -> Aptitude:
+            kept, _ = await self._kept(domain)
+            found: Aptitude = await self._resources.host.call("aptitude", domain, kept)
+            return found
+
+        return Exam(examined)
 
     async def _tried(self, address: str, domain: str) -> _Shown | Refusal:
         try:
@@ -84,7 +108,8 @@ class Foreteller:
         _require_own(sample, card)
         return _Shown(address, agent, sample)
 
-    async def _weighed(self, shown: _Shown, aptitude: Aptitude) -> Foretold:
+    async def _weighed(self, shown: _Shown, exam: Exam) -> Foretold:
+        aptitude = await exam.aptitude()
         its = await asyncio.to_thread(outlook, shown.sample, **asdict(aptitude))
         least = self._resources.limits.min_outlook
         refused = its.gain < least

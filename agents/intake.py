@@ -5,14 +5,15 @@ Does not own: where the parts come from (fetching, offers), what they say (m2kt.
 """
 
 import asyncio
-import secrets
-from typing import Self, final
+from typing import final
 
+from m2kt.disk import disk_errors
 from m2kt.errors import (
     IncompleteError,
-    NotFoundError,
+    PacketError,
     ProtocolError,
     ReplayedPacketError,
+    TrustError,
     UnknownKeyError,
 )
 from m2kt.identity import AgentId, PacketId
@@ -20,41 +21,46 @@ from m2kt.packet import AuthenticPayload
 from m2kt.signing import Envelope, verify_envelope
 from m2kt.wire import cards
 from m2kt.wire.admission import AdmittedManifest, Expectations, admit
-from m2kt.wire.chunks import Assembly, authenticate_whole
+from m2kt.wire.chunks import Assembly, authenticate
 from m2kt.wire.manifest import MANIFEST_TYPE, WireLimits, parse_manifest
 
 from .parts import Chunk
 from .resources import StudentResources
+from .spool import Slot
 
 
 @final
 class Intake:
-    """Takes in one packet, part by part. Use it in a `with`, or close it."""
+    """Takes in one packet, part by part. With a slot, it goes on with what an earlier one left."""
 
-    def __init__(self, resources: StudentResources, domain: str, nonce: bytes) -> None:
+    def __init__(
+        self, resources: StudentResources, domain: str, nonce: bytes, slot: Slot | None = None
+    ) -> None:
         """Expects nothing yet.
 
         Args:
             resources: The student's.
             domain: What the packet is to be about.
             nonce: What the manifest has to repeat; empty for a packet at rest.
+            slot: Its share of a collection; without one, nothing outlives this process.
+
+        Raises:
+            StoreError: the spool cannot be read or written.
         """
+        self._slot = slot
         self._resources = resources
         self._domain = domain
         self._nonce = nonce
-        self._spool = resources.spool / f"{secrets.token_hex(8)}.part"
+        spool = resources.spool
+        self._part = spool.part(slot.transfer, slot.source) if slot else spool.unnamed()
+        self._promise = self._part.with_suffix(".manifest")
         self._envelope: Envelope | None = None
-        self._assembly: Assembly | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+        self._assembly = self._left()
 
     def close(self) -> None:
         """Throws away what was on its way."""
-        self._spool.unlink(missing_ok=True)
+        self._part.unlink(missing_ok=True)
+        self._promise.unlink(missing_ok=True)
 
     @property
     def next_chunk(self) -> int:
@@ -78,9 +84,13 @@ class Intake:
                 f"expected a manifest of {teacher}, who offers it, found one of"
                 f" {admitted.manifest.teacher}; an agent offers its own packets"
             )
+        if self._slot is not None:
+            self._slot.reserve(admitted.manifest.payload_bytes)
+            with disk_errors(f"write {self._promise}"):
+                self._promise.write_bytes(cards.envelope_to_bytes(envelope))
         self._envelope = envelope
         if self._assembly is None:
-            self._assembly = Assembly(admitted, self._spool)
+            self._assembly = Assembly(admitted, self._part)
         else:
             self._assembly.resume(admitted)
         return len(admitted.manifest.chunk_digests)
@@ -120,11 +130,10 @@ class Intake:
             raise IncompleteError("expected a manifest and chunks, found nothing; send them")
         payload = await asyncio.to_thread(self._assembly.finish)
         envelope = cards.envelope_to_bytes(self._envelope)
-        store, journal = self._resources.store, self._resources.journal
         await asyncio.to_thread(
-            store.put_packet, payload.packet_id, envelope, bytes(payload.payload)
+            self._resources.store.put_packet, payload.packet_id, envelope, bytes(payload.payload)
         )
-        if not journal.admit(payload.packet_id, self._assembly.admitted.manifest.expires_at_s):
+        if not self._noted(payload.packet_id, self._assembly.admitted.manifest.expires_at_s):
             raise ReplayedPacketError(
                 f"expected a packet that was never offered, found {payload.packet_id}; ask the"
                 " teacher to sign a new manifest"
@@ -141,15 +150,27 @@ class Intake:
             domain=self._domain,
             limits=WireLimits(payload_bytes=self._resources.limits.payload_bytes),
         )
-        return admit(verified, expectations, self._kept)
+        return admit(verified, expectations, self._resources.journal.seen)
 
-    def _kept(self, packet: PacketId) -> bool:
-        """Whether the store has this packet: then it came before, whole."""
+    def _noted(self, packet: PacketId, expires_at_s: float) -> bool:
+        """Whether this packet is new; then it is known from now on, with its source."""
+        journal, slot = self._resources.journal, self._slot
+        if slot is None:
+            return journal.admit(packet, expires_at_s)
+        return journal.collect(slot.transfer, slot.source, packet, expires_at_s=expires_at_s)
+
+    def _left(self) -> Assembly | None:
+        """What an earlier life has left, as far as it is what the manifest of then promised."""
+        if not self._promise.exists():
+            self.close()  # chunks that nothing tells the number of
+            return None
         try:
-            self._resources.store.get_packet(packet)
-        except NotFoundError:
-            return False
-        return True
+            envelope = cards.envelope_from_bytes(self._promise.read_bytes())
+            limits = WireLimits(payload_bytes=self._resources.limits.payload_bytes)
+            return Assembly(_admitted_then(self._resources, envelope, limits), self._part)
+        except (OSError, PacketError, TrustError):
+            self.close()
+            return None
 
 
 def reopened(resources: StudentResources, packet: PacketId) -> AuthenticPayload:
@@ -162,10 +183,19 @@ def reopened(resources: StudentResources, packet: PacketId) -> AuthenticPayload:
         StoreError: it is not kept, or was altered.
     """
     raw, payload = resources.store.get_packet(packet)
-    envelope, trust = cards.envelope_from_bytes(raw), resources.credentials.trust
     limits = WireLimits(payload_bytes=max(len(payload), 1))
-    manifest = parse_manifest(verify_envelope(envelope, trust, MANIFEST_TYPE), limits)
+    admitted = _admitted_then(resources, cards.envelope_from_bytes(raw), limits)
+    return authenticate(admitted, payload)
+
+
+def _admitted_then(
+    resources: StudentResources, envelope: Envelope, limits: WireLimits
+) -> AdmittedManifest:
+    """A manifest that was admitted before, held against the trust of today, not its expiry."""
+    verified = verify_envelope(envelope, resources.credentials.trust, MANIFEST_TYPE)
     expectations = Expectations(
-        audience=resources.credentials.agent, now_s=manifest.issued_at_s, limits=limits
+        audience=resources.credentials.agent,
+        now_s=parse_manifest(verified, limits).issued_at_s,
+        limits=limits,
     )
-    return authenticate_whole(envelope, payload, trust, expectations, lambda _: False)
+    return admit(verified, expectations, lambda _: False)

@@ -9,7 +9,6 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import final
 
 from m2kt import domains
@@ -26,9 +25,11 @@ from .broker import BrokerAgent, BrokerResources, broker_service
 from .credentials import Credentials, load_credentials
 from .hosting import Host, ThreadHost
 from .membership import Membership
+from .orders import collection_of
 from .resources import Clock, StudentResources, TeacherResources
 from .server import RunningServer, Service, serve
 from .settings import Settings, add_domains
+from .spool import Spool
 
 logger = logging.getLogger(__name__)
 
@@ -172,11 +173,13 @@ async def _start_student(settings: Settings, make_host: MakeHost, clock: Clock) 
         journal=(journal := Journal(folder / "journal.sqlite")),
         standings=Standings(journal.database, settings.rules_for("reputation", ReputationRules)),
         host=make_host(settings),
-        spool=await asyncio.to_thread(_emptied, folder / "spool"),
+        spool=Spool(folder / "spool"),
         limits=settings.limits,
         tls=settings.tls,
         clock=clock,
     )
+    kept = {collection_of(record) for record in resources.journal.unfinished()}
+    await asyncio.to_thread(resources.spool.sweep, kept)
     model = await resources.host.call("card")
     agent = StudentAgent(resources, model, broker=settings.broker)
     server = await _served(settings, student_service(agent))
@@ -185,12 +188,3 @@ async def _start_student(settings: Settings, make_host: MakeHost, clock: Clock) 
     agent.recover()
     running.join(resources.credentials, lambda: agent.card, clock)
     return running
-
-
-def _emptied(folder: Path) -> Path:
-    """A folder without what an earlier run has left in it."""
-    with disk_errors(f"use {folder}"):
-        folder.mkdir(parents=True, exist_ok=True)
-        for leftover in folder.glob("*.part"):
-            leftover.unlink()
-    return folder

@@ -13,7 +13,7 @@ from torch import Tensor
 from m2kt import domains
 from m2kt.align_config import AlignConfig
 from m2kt.cal import ConceptAlignmentLayer
-from m2kt.combine import CombineRules
+from m2kt.combine_config import CombineRules
 from m2kt.digest import Digest
 from m2kt.domain import Domain
 from m2kt.identity import KeyId, ModelCard, PacketId
@@ -54,12 +54,14 @@ class Assignment:
         domain: Name of the domain.
         payloads: Authentic packets, those of the present skill's lineage included.
         current: The CAL of the present skill, if there is one.
+        lineage: Packets that the present skill was learnt from.
         strategy: How to combine; empty for the student's own rule.
     """
 
     domain: str
     payloads: tuple[AuthenticPayload, ...]
     current: KeptCal | None
+    lineage: frozenset[PacketId] = frozenset()
     strategy: str = ""
 
 
@@ -172,7 +174,7 @@ class Learner:
         """Parses, screens, combines, aligns, verifies; changes nothing."""
         packets = [parse_packet(payload) for payload in assignment.payloads]
         outcome = run_transfer(
-            replace(self._student, cal=self._layer(assignment.current)),
+            replace(self._student, cal=self._layer(assignment.current), lineage=assignment.lineage),
             packets,
             domains.get(assignment.domain),
             self._rules_with(assignment.strategy),

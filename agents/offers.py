@@ -23,7 +23,7 @@ from m2kt.progress import TransferState
 from m2kt.reasons import Reason
 from m2kt.signing import Envelope
 
-from .gathering import Gathered
+from .gathering import Gathered, Received
 from .intake import Intake
 from .ledger import Ledger
 from .orders import LearnOrder
@@ -119,7 +119,7 @@ class Offers:
 
     def _queue(self, transfer: TransferId, order: LearnOrder, payload: AuthenticPayload) -> None:
         async def gather(_: TransferId) -> Gathered:
-            return Gathered((payload,))
+            return Gathered((Received("offer", payload),))
 
         self._transfers.authenticated(transfer, [payload])
         self._transfers.carry_out(transfer, order, gather)

@@ -15,6 +15,7 @@ from m2kt.standings import Standings
 from .credentials import Credentials
 from .hosting import Host
 from .settings import Limits, TlsFiles
+from .spool import Spool
 
 if TYPE_CHECKING:  # the store needs torch, a broker does not
     from m2kt.store import Store
@@ -33,7 +34,7 @@ class StudentResources:
         journal: Its transfers.
         standings: How its teachers' packets have held up.
         host: Where its model works.
-        spool: Folder for bytes that are on their way.
+        spool: For bytes that are on their way.
         limits: What it agrees to.
         tls: For calls to others.
         clock: Unix time, seconds.
@@ -44,7 +45,7 @@ class StudentResources:
     journal: Journal
     standings: Standings
     host: Host
-    spool: Path
+    spool: Spool
     limits: Limits
     tls: TlsFiles | None
     clock: Clock

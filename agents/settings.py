@@ -56,12 +56,24 @@ class ModelSettings:
         device: `cpu`, `cuda`, or `auto`: a GPU if there is one.
         threads: CPU threads for model work; 0 for torch's own choice.
         gpus: Share of a GPU that the child actor asks Ray for; 0 for a quarter if there is one.
+        resources: What an agent on Ray asks for by names that its nodes have been given, such as
+            `{ gpu_box = 1 }`: it runs on a node that has so much left, and its model with it.
     """
 
     name: str = "smollm2-135m"
     device: str = "auto"
     threads: int = 0
     gpus: float = 0.0
+    resources: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, amount in self.resources.items():
+            number = type(amount) in (int, float) and amount > 0
+            if not number or name in ("", "CPU", "GPU", "memory"):
+                raise RequestError(
+                    "expected [model] resources of names other than CPU, GPU and memory, each with"
+                    f" a number above 0, found {name!r} = {amount!r}; correct the file"
+                )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +90,8 @@ class Limits:
         payload_bytes: Longest payload that a student accepts.
         waiting: Transfers that may wait; more are refused.
         quorum: Authentic packets of different content without which a transfer ends.
+        streams: Packets that a student pulls at a time.
+        lesson_bytes: Payloads of one lesson together, the earlier ones of its skill too.
         packet_life_s: Seconds for which a teacher's manifest is valid.
         min_outlook: Gain that a student must expect of a teacher to fetch its packet, 0 to 1; 0 for
             none.
@@ -92,6 +106,8 @@ class Limits:
     payload_bytes: int = 64 << 20
     waiting: int = 32
     quorum: int = 1
+    streams: int = 4
+    lesson_bytes: int = 256 << 20
     packet_life_s: float = 3600.0
     min_outlook: float = 0.0
 
@@ -100,6 +116,10 @@ class Limits:
             raise RequestError(
                 f"expected [limits] min_outlook from 0 to 1, a share of problems, found"
                 f" {self.min_outlook}; correct the file"
+            )
+        if self.streams < 1:
+            raise RequestError(
+                f"expected [limits] streams of at least 1, found {self.streams}; correct the file"
             )
 
 

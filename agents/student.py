@@ -18,7 +18,6 @@ from m2kt.reputation import Reputation
 
 from .fetching import Fetcher
 from .foretelling import Foreteller
-from .gathering import Gathered
 from .learner import ExamPaper, KeptCal
 from .ledger import Ledger
 from .offers import Offers
@@ -50,10 +49,10 @@ class StudentAgent:
         self._broker = broker
         self.address = ""
         self.ledger = Ledger(resources.journal, resources.clock)
-        self._transfers = Transfers(resources, self.ledger, self._deliver)
-        self._unlearning = Unlearning(resources, self.ledger)
         self._foreteller = Foreteller(resources, self._skill)
         self._fetcher = Fetcher(resources, lambda: self.card, self._foreteller)
+        self._transfers = Transfers(resources, self.ledger, self._fetcher.gather, self._deliver)
+        self._unlearning = Unlearning(resources, self.ledger)
         self.offers = Offers(resources, self.ledger, self._transfers)
 
     def recover(self) -> None:
@@ -68,6 +67,7 @@ class StudentAgent:
         """Stops what is under way; it goes on after the next start."""
         self.offers.close()
         await self._transfers.close()
+        await self._fetcher.close()
         await self._resources.host.close()
         self._resources.journal.close()
         self._resources.store.close()
@@ -86,11 +86,7 @@ class StudentAgent:
     def learn(self, order: LearnOrder) -> TransferId:
         """Puts an order in the queue; see `Transfers.begin`."""
         self.require_mine(order.domain)
-
-        async def gather(transfer: TransferId) -> Gathered:
-            return await self._fetcher.gather(order, transfer)
-
-        return self._transfers.begin(order, gather)
+        return self._transfers.begin(order)
 
     async def foretell(self, domain: str, teachers: Sequence[str]) -> Foretelling:
         """What it expects to gain from teachers; fetches no packet and records nothing.

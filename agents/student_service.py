@@ -60,6 +60,9 @@ class StudentServicer(StudentServiceServicer):
             broker=request.broker,
             discover=request.discover,
             strategy=request.strategy,
+            quorum=request.quorum,
+            collect_s=request.collect_s,
+            follow_up=request.follow_up,
         )
         return pb.LearnResponse(transfer_id=self._agent.learn(order))
 

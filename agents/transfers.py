@@ -4,63 +4,52 @@
 
 The order of writes makes a crash harmless: packets are sealed before AUTHENTICATED is
 noted; the CAL and the receipt are kept before HEAD moves; HEAD moves before the end is
-noted. After a restart a transfer whose packets are sealed goes on, one whose state is in
-the history has been committed, or rolled back if a later state un-learnt it, and every
-other one ends. Un-learning moves HEAD at any time: a lesson that rests on what is gone ends,
-any other goes on from the new HEAD.
+noted. After a restart a transfer whose packets are sealed goes on, one whose packets were
+still coming collects the rest, one whose state is in the history has been committed, or
+rolled back if a later state un-learnt it; an offer whose packet had not come ends.
+Un-learning moves HEAD at any time: a lesson that rests on what is gone ends, any other goes
+on from the new HEAD.
 
 Owns: `Transfers`, the state machine.
-Does not own: how packets get here (fetching, intake), whether they are enough (gathering),
-training (learner), records (ledger), what an end says about teachers (m2kt.reputation).
+Does not own: how packets get here (fetching, intake), whether they are enough (gathering), the
+lesson (studying), records (ledger).
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from functools import partial
 from itertools import takewhile
 from typing import Final, final
 
 from m2kt.digest import Digest
-from m2kt.errors import BusyError, M2KTError, PacketError, TrustError
+from m2kt.errors import BusyError, M2KTError, RequestError, StoreError
 from m2kt.history import Skill, StudentState, ever_unlearnt, forgotten
 from m2kt.identity import TransferId
 from m2kt.journal import Transfer
-from m2kt.meter import DataMeter
 from m2kt.packet import AuthenticPayload
 from m2kt.progress import FINAL, Progress, TransferState
 from m2kt.reasons import Reason
-from m2kt.reputation import evidence_of
-from m2kt.transfer import Declined
 from m2kt.verdict import Receipt, Rejected, Verdict
 from m2kt.wire import cards
 
 from .gathering import UNDECIDED, Gather, Gathered, remaining, sealed, too_few, wanted
-from .intake import reopened
-from .learner import Assignment, KeptCal, Learnt
+from .learner import Learnt
 from .ledger import Ledger
-from .orders import LearnOrder, order_from_json
+from .orders import LearnOrder, collection_of, order_from_json
 from .resources import StudentResources
+from .studying import Course, Studies
 
 logger = logging.getLogger(__name__)
 
 _S = TransferState
-_LOST: Final = "expected all packets after a restart, found that they had not come; ask me again"
+_LOST: Final = (
+    "expected the packets of a transfer after a restart, found that they had not come; offer"
+    " them, or ask me, again"
+)
 
-
+Collect = Callable[[LearnOrder, TransferId], Awaitable[Gathered]]
 Deliver = Callable[[TransferId, LearnOrder], Awaitable[None]]
-
-
-@dataclass(slots=True)
-class _Course:
-    """One transfer on its way. `head` is the state that it started from."""
-
-    transfer: TransferId
-    order: LearnOrder
-    head: Digest
-    payloads: tuple[AuthenticPayload, ...] = ()
-    meter: DataMeter = field(default_factory=DataMeter)
-    probe_items: int = 0
 
 
 @final
@@ -68,20 +57,27 @@ class Transfers:
     """Carries out orders, one at a time.
 
     Attributes:
-        learning: Whether the model is at work for one.
         moving: Held by whoever moves HEAD, from looking at it to the end.
     """
 
-    def __init__(self, resources: StudentResources, ledger: Ledger, deliver: Deliver) -> None:
+    def __init__(
+        self, resources: StudentResources, ledger: Ledger, collect: Collect, deliver: Deliver
+    ) -> None:
         self._resources = resources
         self._ledger = ledger
+        self._collect = collect
         self._deliver = deliver
+        self._studies = Studies(resources, ledger)
         self._turn = asyncio.Lock()
         self.moving = asyncio.Lock()
         self._tasks: dict[TransferId, asyncio.Task[None]] = {}
-        self.learning = False
 
-    def begin(self, order: LearnOrder, gather: Gather) -> TransferId:
+    @property
+    def learning(self) -> bool:
+        """Whether the model is at work for a transfer."""
+        return self._studies.learning
+
+    def begin(self, order: LearnOrder) -> TransferId:
         """Puts an order in the queue; the same key names the same transfer.
 
         Raises:
@@ -95,7 +91,7 @@ class Transfers:
             )
         transfer, is_new = self._ledger.begin(order)
         if is_new:
-            self.carry_out(transfer, order, gather)
+            self.carry_out(transfer, order, partial(self._collect, order))
         return transfer
 
     def carry_out(self, transfer: TransferId, order: LearnOrder, gather: Gather) -> None:
@@ -118,19 +114,21 @@ class Transfers:
             order = order_from_json(record.request.decode())
             if record.id in published:
                 self._end(record.id, _S.COMMITTED, "HEAD had moved before I was stopped")
-            elif record.packets:
+            elif not record.packets and (order.pushed or order.unlearnt):
+                self.refuse(record.id, order, Reason.INTERRUPTED, _LOST)
+            else:
                 self._ledger.reopen(record.id)
                 self._go_on(record)
-            else:
-                self.refuse(record.id, order, Reason.INTERRUPTED, _LOST)
         self.roll_back()
 
     def _go_on(self, record: Transfer) -> None:
-        """Begins the work on a transfer whose packets are sealed."""
+        """Begins the work on a transfer: with packets that are sealed, or from the start."""
         order = order_from_json(record.request.decode())
         again = remaining if order.unlearnt else sealed
 
-        async def gather(_: TransferId) -> Gathered:
+        async def gather(transfer: TransferId) -> Gathered:
+            if not record.packets:
+                return await self._collect(order, transfer)
             return await again(self._resources, record.packets)
 
         self.carry_out(record.id, order, gather)
@@ -151,7 +149,7 @@ class Transfers:
 
     def refuse(self, transfer: TransferId, order: LearnOrder, reason: Reason, detail: str) -> None:
         """Ends a transfer whose packets did not come as they should."""
-        course = _Course(transfer, order, self._resources.store.head())
+        course = Course(transfer, order, self._resources.store.head())
         self._decline(course, Rejected((reason,), (detail,)))
 
     def authenticated(self, transfer: TransferId, payloads: Sequence[AuthenticPayload]) -> None:
@@ -163,7 +161,7 @@ class Transfers:
 
     async def _run(self, transfer: TransferId, order: LearnOrder, gather: Gather) -> None:
         async with self._turn:
-            course = _Course(transfer, order, self._resources.store.head())
+            course = Course(transfer, order, self._resources.store.head())
             try:
                 await self._advance(course, gather)
             except M2KTError as error:
@@ -174,92 +172,59 @@ class Transfers:
                 self._decline(course, Rejected((Reason.INTERNAL,), (detail,)))
         await self._deliver(transfer, order)
 
-    async def _advance(self, course: _Course, gather: Gather) -> None:
+    async def _advance(self, course: Course, gather: Gather) -> None:
         """The whole way of a transfer."""
-        gathered = wanted(self._resources, await gather(course.transfer))
+        gathered = self._only_new(course.order, await gather(course.transfer))
+        gathered = wanted(self._resources, gathered)
         course.head = self._resources.store.head()  # un-learning may have moved it meanwhile
         for refusal in gathered.refusals:
             line = f"{refusal.source}: {refusal.reason}: {refusal.detail}"
             self._ledger.tell(course.transfer, Progress(line))
         course.payloads = gathered.payloads
-        if gathered.contents < self._resources.limits.quorum:
-            self._decline(course, too_few(gathered, self._resources.limits.quorum))
+        quorum = self._quorum(course.order)
+        enough = gathered.contents >= quorum
+        if self._ledger.state(course.transfer) is _S.OFFERED:  # told once, not after a restart
+            self._ledger.tell(course.transfer, Progress(gathered.summary(enough=enough)))
+        if not enough:
+            self._decline(course, too_few(gathered, quorum))
             return
+        if gathered.late:
+            self._follow(course, gathered.late)
         self.authenticated(course.transfer, gathered.payloads)
-        try:
-            outcome = await self._study(course)
-        except PacketError as error:  # well signed, and still not to be read
-            outcome = Declined(Rejected((error.reason,), (str(error),)), DataMeter())
-        self._credit(course, outcome)
-        course.meter, course.probe_items = outcome.meter, outcome.probe_items
+        outcome = await self._studies.outcome(course)
         if isinstance(outcome, Learnt):
             await self._commit(course, outcome)
         else:
             self._decline(course, outcome.verdict)
 
-    def _credit(self, course: _Course, outcome: Learnt | Declined) -> None:
-        """Keeps what the outcome says about the teachers. Of a re-alignment it was said before."""
-        resources = self._resources
-        if course.order.unlearnt:
-            return
-        evidence = evidence_of(
-            outcome.verdict,
-            {payload.packet_id: payload.teacher for payload in course.payloads},
-            refused=outcome.refused if isinstance(outcome, Declined) else {},
-            known=course.order.domain in resources.store.state(course.head).skills,
-        )
-        resources.standings.credit(course.transfer, evidence, at_s=resources.clock())
+    def _only_new(self, order: LearnOrder, gathered: Gathered) -> Gathered:
+        """Of what a follow-up has gathered, that which the first lesson did not have."""
+        if not order.follows:
+            return gathered
+        packets = self._resources.journal.transfer(order.follows).packets
+        return gathered.without({self._resources.store.get_manifest(its)[1] for its in packets})
 
-    async def _study(self, course: _Course) -> Learnt | Declined:
-        """Lets the host learn from the new packets together with those of the present skill.
+    def _quorum(self, order: LearnOrder) -> int:
+        """Different contents that have to come: one more to those of a lesson that was accepted."""
+        if order.follows and self._ledger.state(order.follows) is _S.COMMITTED:
+            return 1
+        return order.quorum_for(self._resources.limits.quorum)
 
-        What is aligned anew begins from nothing: HEAD's skill is at most a part of it, unless
-        something else was learnt since.
-        """
-        store, domain = self._resources.store, course.order.domain
-        skill = store.state(course.head).skills.get(domain)
-        earlier: list[AuthenticPayload] = []
-        current: KeptCal | None = None
-        if skill is not None:
-            current = KeptCal(skill.cal, *await asyncio.to_thread(store.get_cal, skill.cal))
-            earlier = await self._earlier(course, skill)
-            aligned = {payload.content_digest for payload in course.payloads}
-            if course.order.unlearnt and aligned.issuperset(p.content_digest for p in earlier):
-                current = None
-        assignment = Assignment(
-            domain=domain,
-            payloads=(*earlier, *course.payloads),
-            current=current,
-            strategy=course.order.strategy,
-        )
-        self.learning = True
+    def _follow(self, course: Course, late: Sequence[str]) -> None:
+        """Begins the transfer that takes what comes later; it has its turn after this one."""
+        order = course.order.following(course.transfer, late)
         try:
-            return await self._listen(course, assignment)
-        finally:
-            self.learning = False
+            transfer, is_new = self._ledger.begin(order)
+        except RequestError:  # begun before a restart, when other sources were late
+            line = "the follow-up transfer of this order takes what comes later"
+            self._ledger.tell(course.transfer, Progress(line))
+            return
+        line = f"follow-up transfer {transfer} takes what comes later"
+        self._ledger.tell(course.transfer, Progress(line))
+        if is_new:
+            self.carry_out(transfer, order, partial(self._collect, order))
 
-    async def _listen(self, course: _Course, assignment: Assignment) -> Learnt | Declined:
-        async for news in self._resources.host.stream("learn", assignment):
-            if not isinstance(news, Progress):
-                outcome: Learnt | Declined = news
-                return outcome
-            self._ledger.tell(course.transfer, news)
-        raise AssertionError("a host's stream ends with a result")
-
-    async def _earlier(self, course: _Course, skill: Skill) -> list[AuthenticPayload]:
-        """The packets that the present skill rests on, as far as they are still trusted."""
-        fresh, found = {payload.packet_id for payload in course.payloads}, []
-        for packet in skill.lineage:
-            if packet in fresh:
-                continue
-            try:
-                found.append(await asyncio.to_thread(reopened, self._resources, packet))
-            except TrustError as error:
-                line = f"left out packet {packet}, which I had learnt from: {error}"
-                self._ledger.tell(course.transfer, Progress(line))
-        return found
-
-    async def _commit(self, course: _Course, learnt: Learnt) -> None:
+    async def _commit(self, course: Course, learnt: Learnt) -> None:
         store, domain = self._resources.store, course.order.domain
         cal = await asyncio.to_thread(store.put_cal, learnt.tensors, learnt.header)
         skill = Skill(cal, learnt.lineage, learnt.signers)
@@ -277,7 +242,7 @@ class Transfers:
             await asyncio.to_thread(store.advance, state, expected=course.head)
             self._end(course.transfer, _S.COMMITTED, f"HEAD is {state.digest}")
 
-    def _rebase(self, course: _Course, skill: Skill) -> None:
+    def _rebase(self, course: Course, skill: Skill) -> None:
         """Goes on from HEAD if un-learning has moved it and spared all that a lesson rests on."""
         history, domain = self._resources.store.history(), course.order.domain
         since = tuple(takewhile(lambda state: state.digest != course.head, history))
@@ -288,7 +253,7 @@ class Transfers:
         if spared and history[0].skills.get(domain) == before:
             course.head = history[0].digest
 
-    def _decline(self, course: _Course, verdict: Rejected) -> None:
+    def _decline(self, course: Course, verdict: Rejected) -> None:
         self._sign(course, verdict, course.head)
         failed = UNDECIDED.issuperset(verdict.reasons)
         reasons = ", ".join(verdict.reasons)
@@ -296,8 +261,16 @@ class Transfers:
 
     def _end(self, transfer: TransferId, state: TransferState, message: str) -> None:
         self._ledger.tell(transfer, Progress(message, {}, state))
+        journal = self._resources.journal
+        collection = collection_of(journal.transfer(transfer))
+        if collection in map(collection_of, journal.unfinished()):
+            return  # others collect into the same files
+        try:
+            self._resources.spool.forget(collection)
+        except StoreError as error:  # the next start removes it
+            logger.warning("spool not emptied transfer=%s why=%s", transfer, error)
 
-    def _sign(self, course: _Course, verdict: Verdict, head_after: Digest) -> None:
+    def _sign(self, course: Course, verdict: Verdict, head_after: Digest) -> None:
         """Signs the receipt and keeps it, before anything is final."""
         credentials = self._resources.credentials
         receipt = Receipt(

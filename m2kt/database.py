@@ -9,7 +9,7 @@ Does not own: the tables and what they mean (journal).
 
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, final
@@ -21,16 +21,24 @@ from m2kt.errors import StoreError
 class Database:
     """An open SQLite file. Every method raises StoreError if the file cannot be used."""
 
-    def __init__(self, path: Path, *, schema: Sequence[str], version: int) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        schema: Sequence[str],
+        version: int,
+        upgrades: Mapping[int, Sequence[str]] | None = None,
+    ) -> None:
         """Opens the file, and makes it if there is none.
 
         Args:
             path: The file; its folder must be there, on a local file system.
             schema: The statements that make its tables.
             version: Number of that schema, at least 1.
+            upgrades: From a lower number, the statements that lead to the next one.
 
         Raises:
-            StoreError: the file is no database, or its schema has another number.
+            StoreError: the file is no database, or no upgrade leads from its schema to this.
         """
         self._path = path
         self._guard = threading.RLock()
@@ -39,24 +47,28 @@ class Database:
                 path, isolation_level=None, check_same_thread=False, timeout=10.0
             )
         try:
-            self._prepare(schema, version)
+            self._prepare(schema, version, upgrades or {})
         except BaseException:
             self.close()
             raise
 
-    def _prepare(self, schema: Sequence[str], version: int) -> None:
+    def _prepare(
+        self, schema: Sequence[str], version: int, upgrades: Mapping[int, Sequence[str]]
+    ) -> None:
         for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
             self.rows(f"PRAGMA {pragma}")
         with self.transaction():
             [(found,)] = self.rows("PRAGMA user_version")
             if found == version:
                 return
-            if found != 0:
+            way = range(found, version)
+            if found != 0 and not (way and all(number in upgrades for number in way)):
                 raise StoreError(
                     f"expected {self._path} to be of version {version}, found {found}; use the"
                     " software that made it, or move it away to begin anew"
                 )
-            for statement in schema:
+            steps = [upgrades[number] for number in way] if found else [schema]
+            for statement in (statement for step in steps for statement in step):
                 self.rows(statement)
             self.rows(f"PRAGMA user_version = {version}")
 

@@ -3,12 +3,12 @@
 A change of state and its event are one transaction. Events of a transfer are numbered
 from 1 without gaps. Free of torch.
 
-A packet is kept in the store first, then admitted here, then entered with the transfer
-that it is for: a crash in between costs at most a packet that has to be signed again.
+A packet is kept in the store first, then admitted here together with its source, then
+entered with the transfer that it is for: a crash in between costs no byte twice.
 
 Owns: `Journal`, `Transfer`.
 Does not own: the moves that are allowed (progress), layers and HEAD (store),
-the file (database).
+its tables (journal_schema), the file (database).
 """
 
 import json
@@ -21,29 +21,9 @@ from m2kt.database import Database
 from m2kt.digest import digest_of
 from m2kt.errors import NotFoundError, RequestError, StoreError
 from m2kt.identity import PacketId, TransferId
+from m2kt.journal_schema import TABLES, UPGRADES, VERSION
 from m2kt.progress import FINAL, MOVES, Event, Progress, TransferState
 
-SCHEMA_VERSION: Final = 1
-
-_SCHEMA: Final = (
-    """CREATE TABLE transfers (
-        id TEXT PRIMARY KEY, domain TEXT NOT NULL, request BLOB NOT NULL, state TEXT NOT NULL,
-        packets TEXT NOT NULL, outcome BLOB, idempotency_key TEXT UNIQUE,
-        created_at_s REAL NOT NULL, updated_at_s REAL NOT NULL
-    ) STRICT""",
-    """CREATE TABLE events (
-        transfer TEXT NOT NULL REFERENCES transfers (id), number INTEGER NOT NULL,
-        at_s REAL NOT NULL, state TEXT NOT NULL, message TEXT NOT NULL, figures TEXT NOT NULL,
-        PRIMARY KEY (transfer, number)
-    ) STRICT, WITHOUT ROWID""",
-    """CREATE TABLE seen (
-        packet TEXT PRIMARY KEY, expires_at_s REAL NOT NULL
-    ) STRICT, WITHOUT ROWID""",
-    """CREATE TABLE receipts (
-        number INTEGER PRIMARY KEY, digest TEXT NOT NULL UNIQUE, envelope BLOB NOT NULL,
-        received_at_s REAL NOT NULL
-    ) STRICT""",
-)
 _TRANSFERS: Final = (
     "SELECT id, domain, request, state, packets, outcome, created_at_s, updated_at_s FROM transfers"
 )
@@ -92,7 +72,7 @@ class Journal:
             StoreError: the file is no journal, or a newer version of this software made it.
         """
         self._skew_s = skew_s
-        self._database = Database(path, schema=_SCHEMA, version=SCHEMA_VERSION)
+        self._database = Database(path, schema=TABLES, version=VERSION, upgrades=UPGRADES)
 
     @property
     def database(self) -> Database:
@@ -188,11 +168,11 @@ class Journal:
         return event
 
     def reopen(self, transfer: TransferId, *, at_s: float) -> Event:
-        """After a restart: an unfinished transfer goes back to AUTHENTICATED, or ends.
+        """After a restart: an unfinished transfer goes back to AUTHENTICATED.
 
-        One that had not got so far has none of its packets and ends as FAILED. Before
-        calling this, ask the store whether HEAD came from this transfer: a crash between
-        the two is then a COMMITTED that was not yet written down; `record` it.
+        One that had not got so far stays OFFERED: its packets are collected as far as they
+        had not come. Before calling this, ask the store whether HEAD came from this transfer:
+        a crash between the two is then a COMMITTED that was not yet written down; `record` it.
 
         Raises:
             NotFoundError: there is no such transfer.
@@ -205,8 +185,8 @@ class Journal:
                     f"expected an unfinished transfer, found {transfer} {now.state}; leave it"
                 )
             if now.state is TransferState.OFFERED:
-                news = Progress("interrupted before its packets had come")
-                return self._append(transfer, TransferState.FAILED, news, at_s)
+                news = Progress("interrupted before its packets had come; collects the rest")
+                return self._append(transfer, TransferState.OFFERED, news, at_s)
             news = Progress(f"interrupted while {now.state}; begins again with its packets")
             return self._append(transfer, TransferState.AUTHENTICATED, news, at_s)
 
@@ -284,6 +264,26 @@ class Journal:
         """
         statement = "INSERT INTO seen VALUES (?, ?) ON CONFLICT DO NOTHING"
         return self._database.changed(statement, packet_id, expires_at_s) == 1
+
+    def seen(self, packet_id: PacketId) -> bool:
+        """Whether this packet was admitted, and is not forgotten."""
+        return bool(self._database.rows("SELECT 1 FROM seen WHERE packet = ?", packet_id))
+
+    def collect(
+        self, transfer: TransferId, source: str, packet_id: PacketId, *, expires_at_s: float
+    ) -> bool:
+        """Admits a packet and, if it is new, notes for which transfer it came, and from where."""
+        with self._database.transaction():
+            if not self.admit(packet_id, expires_at_s):
+                return False
+            statement = "INSERT OR REPLACE INTO collected VALUES (?, ?, ?)"
+            self._database.rows(statement, transfer, source, packet_id)
+        return True
+
+    def collected(self, transfer: TransferId) -> dict[str, PacketId]:
+        """For each source of a transfer from which a packet has come, the packet."""
+        statement = "SELECT source, packet FROM collected WHERE transfer = ? ORDER BY rowid"
+        return dict(self._database.rows(statement, transfer))
 
     def forget_expired(self, *, now_s: float) -> int:
         """Forgets packets that are refused as expired on any clock; returns how many."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final, final
 
 import torch
+import torch.nn.functional as F  # noqa: N812
 from jaxtyping import Float
 from torch import Tensor
 from transformers import (
@@ -134,6 +135,16 @@ class LanguageModel:
                 f" tokenizer of {self.name}; rename the symbols of the domain"
             )
         return ids
+
+    def symbol_directions(self, symbols: Sequence[str]) -> Float[Tensor, "S H"]:
+        """Where the model says each symbol: its output embedding about their mean, of length one.
+
+        Raises:
+            CompatibilityError: two symbols begin with the same token.
+        """
+        ids = self.symbol_ids(symbols)
+        rows = self.model.get_output_embeddings().weight.detach()[ids].float()
+        return F.normalize(rows - rows.mean(dim=0), dim=1)
 
     def encode_trace(self, trace: Trace) -> TracedIds:
         """Token ids of a trace, cut so that a token begins wherever a result does."""

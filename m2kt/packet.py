@@ -16,6 +16,7 @@ from typing import final
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from m2kt.consensus import Consensus
 from m2kt.digest import Digest
 from m2kt.domain import ConceptSpec, Trace
 from m2kt.errors import PacketError
@@ -212,6 +213,12 @@ class ScreenedPacket:
         """The content."""
         return self.authentic.packet
 
+    @property
+    def voter(self) -> str:
+        """Who speaks: the teacher's organisation, all of which has one vote; a root for itself."""
+        its = self.authentic
+        return str(its.teacher) if its.root else its.organisation or str(its.teacher)
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -243,12 +250,12 @@ class Lesson:
 
     Attributes:
         domain: Name of the domain.
-        packets: What it was made of, in an order that does not depend on arrival.
+        packets: Those that something was taken of, in an order that does not depend on arrival.
         copies: Ids of packets that came too, each with the content of one of `packets`.
         concepts: The union of their concepts.
         traces: Their traces, duplicates removed.
         maps: For each trace, for each step, {lesson concept: weight}.
-        strategy: Name of the rule by which they were combined.
+        consensus: Who gave what, by which rule, and what was done where teachers differed.
     """
 
     domain: str
@@ -256,8 +263,13 @@ class Lesson:
     concepts: tuple[LessonConcept, ...]
     traces: tuple[Trace, ...]
     maps: tuple[tuple[dict[int, float], ...], ...]
-    strategy: str
+    consensus: Consensus
     copies: tuple[PacketId, ...] = ()
+
+    @property
+    def strategy(self) -> str:
+        """Name of the rule by which packets were combined."""
+        return self.consensus.rule
 
     @property
     def lineage(self) -> tuple[PacketId, ...]:

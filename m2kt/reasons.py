@@ -34,6 +34,7 @@ class Reason(StrEnum):
     DENIED_PHRASE = "DENIED_PHRASE"
     UNSUPPORTED_DOMAIN = "UNSUPPORTED_DOMAIN"
     INCOMPATIBLE = "INCOMPATIBLE"
+    CONFLICT = "CONFLICT"
     UNPROMISING = "UNPROMISING"
     DIVERGED = "DIVERGED"
     NO_GAIN = "NO_GAIN"
@@ -75,6 +76,7 @@ SENTENCES: Final[dict[Reason, str]] = {
     Reason.DENIED_PHRASE: "This contains a phrase that I do not learn.",
     Reason.UNSUPPORTED_DOMAIN: "I do not know this domain.",
     Reason.INCOMPATIBLE: "I cannot be aligned with this.",
+    Reason.CONFLICT: "Teachers contradict one another, and nothing tells me who is right.",
     Reason.UNPROMISING: "What I was shown of this promises too little; I did not fetch it.",
     Reason.DIVERGED: "Training did not stay finite.",
     Reason.NO_GAIN: "I studied it and answer no better than before.",

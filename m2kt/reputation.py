@@ -15,8 +15,9 @@ from collections.abc import Set as AbstractSet
 from dataclasses import astuple, dataclass
 from typing import Final
 
+from m2kt.consensus import Fate
 from m2kt.errors import RequestError
-from m2kt.identity import AgentId, PacketId
+from m2kt.identity import AgentId
 from m2kt.reasons import Reason
 from m2kt.verdict import Accepted, Verdict
 
@@ -40,6 +41,8 @@ TELLING: Final = frozenset(
 """Reasons that speak against a packet, not against the student, the network or the exam."""
 NOTHING_NEW: Final = frozenset({Reason.NO_GAIN})
 """Reasons that do so only if the student knew nothing before: who knows it all gains nothing."""
+KEPT_OUT: Final = frozenset({Fate.REFUSED, Fate.ESTRANGED, Fate.DISTRUSTED})
+"""What becomes of those that are to blame, whatever becomes of the lesson."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,33 +144,31 @@ class Reputation:
 
 
 def evidence_of(
-    verdict: Verdict,
-    teachers: Mapping[PacketId, AgentId],
-    *,
-    refused: Mapping[PacketId, tuple[Reason, ...]],
-    known: bool,
+    verdict: Verdict, teachers: AbstractSet[AgentId], *, known: bool
 ) -> dict[AgentId, Standing]:
     """What the end of a transfer says about those whose packets it was about.
 
-    A success of several is shared equally. A failure of several is nobody's: else a bad
-    packet beside a good one would hurt both teachers. What screening refused is its teacher's.
+    Who was refused, or kept out of the lesson, is to blame whatever became of the others. Those
+    whose word was taken share a success equally. Their failure is nobody's if they are several:
+    else a bad packet beside a good one would hurt both teachers.
 
     Args:
-        verdict: How the transfer ended.
-        teachers: Of the packets that came for it; their signatures were checked.
-        refused: Packets that screening refused, with its reasons.
+        verdict: How the transfer ended, and what its teachers said, if it came to that.
+        teachers: Whose packets came for it; their signatures were checked.
         known: Whether the student had learnt the domain before.
     """
-    names = set(teachers.values())
-    if isinstance(verdict, Accepted):
-        return {name: Standing(accepted=1 / len(names)) for name in names}
+    heard = verdict.consensus.standings if verdict.consensus else ()
+    guilty = teachers & {name for its in heard if its.fate in KEPT_OUT for name in its.teachers}
+    idle = {name for its in heard if not its.used for name in its.teachers}
+    taught = teachers - guilty - idle
     against = TELLING if known else TELLING | NOTHING_NEW
-    if refused:
-        guilty = [its for its, why in refused.items() if not TELLING.isdisjoint(why)]
-        return {teachers[its]: Standing(rejected=1.0) for its in guilty if its in teachers}
-    if len(names) == 1 and not against.isdisjoint(verdict.reasons):
-        return {names.pop(): Standing(rejected=1.0)}
-    return {}
+    if isinstance(verdict, Accepted):
+        credit = dict.fromkeys(taught, Standing(accepted=1 / max(1, len(taught))))
+    elif len(taught) == 1 and not against.isdisjoint(verdict.reasons):
+        credit = dict.fromkeys(taught, Standing(rejected=1.0))
+    else:
+        credit = {}
+    return credit | dict.fromkeys(guilty, Standing(rejected=1.0))
 
 
 def weights(scores: Mapping[AgentId, float], roots: AbstractSet[AgentId]) -> dict[AgentId, float]:

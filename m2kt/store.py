@@ -257,6 +257,12 @@ class Store:
         except (OSError, ValueError, KeyError, TypeError, PacketError) as error:
             raise StoreError(f"expected two digests in {seal}, found {error!r}") from error
 
+    def payload_bytes(self, packet_id: PacketId) -> int:
+        """Length of a packet's payload, unread; 0 if it was not kept."""
+        place = self._path("packets", packet_id).with_suffix(".payload")
+        with disk_errors(f"look at {place}"):
+            return place.stat().st_size if place.exists() else 0
+
     def advance(self, state: StudentState, *, expected: Digest) -> Digest:
         """Moves HEAD from `expected` to `state`, or does nothing.
 

@@ -26,11 +26,13 @@ class Student:
         agent: Its name.
         language_model: The model.
         cal: The CAL that it carries today for the domain in question, if any.
+        lineage: The packets that it has that from.
     """
 
     agent: AgentId
     language_model: LanguageModel
     cal: ConceptAlignmentLayer | None = None
+    lineage: frozenset[PacketId] = frozenset()
 
     def completions(
         self,

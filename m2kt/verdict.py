@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import final
 
 from m2kt.betting import p_value
+from m2kt.consensus import Consensus
 from m2kt.errors import RequestError
 from m2kt.identity import AgentId, KeyId, PacketId, TransferId
 from m2kt.meter import DataMeter
@@ -93,9 +94,15 @@ class Evidence:
 @final
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The candidate is better and nothing speaks against it."""
+    """The candidate is better and nothing speaks against it.
+
+    Attributes:
+        evidence: The exam.
+        consensus: What its teachers said; None if nobody asked.
+    """
 
     evidence: Evidence
+    consensus: Consensus | None = None
 
 
 @final
@@ -107,11 +114,13 @@ class Rejected:
         reasons: At least one code.
         details: For each finding a sentence: expected, found, remedy.
         evidence: The exam, if it came to one.
+        consensus: What the teachers said, if it came to that.
     """
 
     reasons: tuple[Reason, ...]
     details: tuple[str, ...] = ()
     evidence: Evidence | None = None
+    consensus: Consensus | None = None
 
     def __post_init__(self) -> None:
         if not self.reasons:

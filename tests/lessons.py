@@ -9,7 +9,8 @@ from functools import cache
 from m2kt import domains, zoo
 from m2kt.align_config import AlignConfig
 from m2kt.cal import CALConfig
-from m2kt.combine import CombineRules, combine
+from m2kt.combine import combine
+from m2kt.combine_config import CombineRules
 from m2kt.digest import Digest
 from m2kt.domain import Domain
 from m2kt.extract import ExtractConfig, extract_packet

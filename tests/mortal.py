@@ -4,6 +4,7 @@ Forked from a server that has imported torch already: a life costs no imports.
 """
 
 import asyncio
+import itertools
 import multiprocessing
 import os
 import signal
@@ -62,6 +63,7 @@ POINTS: Mapping[str, tuple[type, str, Callable[..., bool]]] = {
     "a chunk has come": (Assembly, "add", lambda *_: True),
     "the packet is sealed": (Store, "put_packet", lambda *_: True),
     "the packet is noted as seen": (Journal, "admit", lambda *_: True),
+    "the packet is noted with its source": (Journal, "collect", lambda *_, **__: True),
     "a step was trained": (Journal, "record", lambda event, *_, **__: "step" in event.figures),
     "the CAL is kept": (Store, "put_cal", lambda *_: True),
     "the receipt is signed": (Journal, "record", lambda *_, outcome=None, **__: bool(outcome)),
@@ -74,10 +76,21 @@ POINTS: Mapping[str, tuple[type, str, Callable[..., bool]]] = {
 """OFFERED, and what lies between the states: the method whose return is fatal, and when."""
 
 
+CHUNKS = " chunks have come"
+
+
 def doom(point: str) -> None:
-    """Chooses where this process dies: at a point of `POINTS`, or once it has noted a state."""
+    """Chooses where this process dies.
+
+    At a point of `POINTS`, at the chunk that `40 chunks have come` counts, or once it has noted
+    a state.
+    """
     if point in POINTS:
         after(*POINTS[point])
+    elif point.endswith(CHUNKS):
+        come = itertools.count(1)
+        last = int(point.removesuffix(CHUNKS))
+        after(Assembly, "add", lambda *_: next(come) == last)
     elif point:
         state = TransferState(point)
         after(Journal, "record", lambda event, *_, **__: event.state is state)

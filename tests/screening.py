@@ -15,7 +15,7 @@ DOMAIN = domains.get("arith.mod7")
 
 
 def authentic(
-    packet: KnowledgePacket, name: str = "a", teacher: AgentId = TEACHER
+    packet: KnowledgePacket, name: str = "a", teacher: AgentId = TEACHER, organisation: str = ""
 ) -> AuthenticPacket:
     """As if `packet` had come with a good signature, under ids made of `name`."""
     return AuthenticPacket(
@@ -23,14 +23,18 @@ def authentic(
         content_digest=digest_of(b"content", name.encode()),
         teacher=teacher,
         signers=(signer().key_id,),
+        organisation=organisation,
         bytes_on_wire=1,
         packet=packet,
     )
 
 
-def passed(packet: KnowledgePacket, name: str = "a", **rules) -> ScreenedPacket:
+def passed(
+    packet: KnowledgePacket, name: str = "a", organisation: str = "", **rules
+) -> ScreenedPacket:
     """The screened packet; fails if it is rejected."""
-    outcome = screen(authentic(packet, name), DOMAIN, ScreenRules(**rules))
+    its = authentic(packet, name, organisation=organisation)
+    outcome = screen(its, DOMAIN, ScreenRules(**rules))
     assert isinstance(outcome, ScreenedPacket), outcome
     return outcome
 

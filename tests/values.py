@@ -3,6 +3,7 @@
 from hypothesis import strategies as st
 from packets import counts, meters, names, texts
 
+from m2kt.consensus import Consensus, Decision, Fate, Opinion, Standing, Voice
 from m2kt.identity import AgentCard, ModelCard, Role
 from m2kt.progress import Event, TransferState
 from m2kt.reasons import Reason
@@ -16,6 +17,7 @@ figures = st.dictionaries(texts, numbers, max_size=3)
 accuracies = st.dictionaries(st.integers(1, 9), shares, max_size=4)
 lists = st.lists(texts, max_size=3).map(tuple)
 items = st.integers(0, 2**31)
+fates = st.sampled_from(Fate)
 
 diagnoses = st.builds(Diagnosis, st.sampled_from(Symptom), st.sampled_from(Cause), texts, figures)
 evidences = st.builds(
@@ -29,13 +31,45 @@ evidences = st.builds(
     figures=figures,
     diagnosis=st.lists(diagnoses, max_size=3).map(tuple),
 )
+voices = st.builds(Voice, voter=texts, says=texts, share=shares, fate=fates)
+opinions = st.builds(
+    Opinion,
+    concept=texts,
+    decision=st.sampled_from(Decision),
+    dispersion=numbers,
+    p=shares,
+    voices=st.lists(voices, max_size=3).map(tuple),
+)
+standings = st.builds(
+    Standing,
+    voter=texts,
+    teachers=st.lists(names, max_size=3).map(tuple),
+    root=st.booleans(),
+    concepts=items,
+    fate=fates,
+    why=texts,
+    used=items,
+    outvoted=items,
+    share=shares,
+    fit=shares,
+    affinity=numbers,
+)
+consensuses = st.builds(
+    Consensus,
+    rule=texts,
+    hostile=items,
+    standings=st.lists(standings, max_size=3).map(tuple),
+    decisions=st.fixed_dictionaries(dict.fromkeys(Decision, items)),
+    opinions=st.lists(opinions, max_size=3).map(tuple),
+)
 rejections = st.builds(
     Rejected,
     st.lists(st.sampled_from(Reason), min_size=1, max_size=4).map(tuple),
     lists,
     st.none() | evidences,
+    st.none() | consensuses,
 )
-verdicts = st.builds(Accepted, evidences) | rejections
+verdicts = st.builds(Accepted, evidences, st.none() | consensuses) | rejections
 events = st.builds(
     Event,
     transfer=texts,

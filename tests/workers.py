@@ -1,4 +1,4 @@
-"""Workers behind a student's host that make up their minds without a model."""
+"""Workers without a model: a lesson of theirs is over at once, with the end that is wanted."""
 
 import threading
 
@@ -22,7 +22,7 @@ class Stubborn:
     def card(self) -> ModelCard:
         return ModelCard(family="x", hidden_size=1, layers=1, parameters=1, weights_digest="")
 
-    def learn(self, assignment: Assignment, report: Report) -> Declined | Learnt:
+    def learn(self, assignment: Assignment, report: Report) -> Declined:
         self.assignments.append(assignment)
         return Declined(Rejected((Reason.NO_GAIN,)), DataMeter())
 

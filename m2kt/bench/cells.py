@@ -92,6 +92,26 @@ class Cell:
         if self.way not in known:
             raise RequestError(f"expected a way of {', '.join(sorted(known))}, found {self.way!r}")
 
+    @property
+    def title(self) -> str:
+        """What is said of it when it is done."""
+        parts = (self.student, self.domain, self.way, self.find)
+        return " ".join(filter(None, (*parts, self.teacher and f"of {self.teacher}")))
+
+    @property
+    def kind(self) -> str:
+        """How the file of its result begins."""
+        return f"{self.domain}-{self.way}"
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Models that its result depends on."""
+        return (self.student, *subject(self.domain, self.teacher).teachers)
+
+    def run(self) -> dict[str, Any]:
+        """See `run_cell`."""
+        return run_cell(self)
+
 
 def run_cell(cell: Cell) -> dict[str, Any]:
     """Everything that came of a cell, as JSON has it.

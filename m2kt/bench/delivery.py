@@ -50,10 +50,14 @@ class Post:
 
     Attributes:
         teacher: Who signs.
+        organisation: Whose agent that is; empty for none.
+        root: Whether it is a root of trust.
         sent: Number of packets so far.
     """
 
     teacher: AgentId
+    organisation: str = ""
+    root: bool = False
     sent: int = 0
     _signer: Ed25519Signer = field(default_factory=Ed25519Signer.generate)
 
@@ -80,7 +84,9 @@ class Post:
         proved = authenticate_whole(
             envelope_from_bytes(envelope),
             payload,
-            TrustStore().enrol(self._signer.key_id, self.teacher),
+            TrustStore().enrol(
+                self._signer.key_id, self.teacher, self.organisation, root=self.root
+            ),
             Expectations(audience=STUDENT, now_s=NOW_S),
             seen=lambda _: False,
         )

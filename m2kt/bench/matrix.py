@@ -15,15 +15,13 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final, Protocol, TypeVar
 
 import torch
 from transformers.utils import logging
 
 import m2kt
 from m2kt import zoo
-from m2kt.bench.cells import Cell, run_cell
-from m2kt.bench.subjects import subject
 from m2kt.digest import digest_of
 from m2kt.errors import M2KTError
 from m2kt.progress import Progress, Report
@@ -43,13 +41,45 @@ UNRELATED: Final = (
     "bench/spread.py",
     "bench/transfer.py",
     "bench/watch.py",
+    "bench/faculty.py",
 )
 """Of those, what no result depends on: it chooses cells, or is about something else."""
 
 
+Result = dict[str, Any]
+
+
+class Task(Protocol):
+    """A dataclass of settings that can be run in another process; `Cell` is one."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def title(self) -> str:
+        """What is said of it when it is done."""
+
+    @property
+    def kind(self) -> str:
+        """How the file of its result begins."""
+
+    @property
+    def models(self) -> Sequence[str]:
+        """Models that its result depends on."""
+
+    def run(self) -> Result:
+        """Everything that came of it, as JSON has it; `mean` is shown.
+
+        Raises:
+            M2KTError: it could not be run.
+        """
+
+
+T = TypeVar("T", bound=Task)
+
+
 def run_all(
-    cells: Sequence[Cell], folder: Path, *, workers: int, threads: int, report: Report
-) -> dict[Cell, dict[str, Any]]:
+    cells: Sequence[T], folder: Path, *, workers: int, threads: int, report: Report
+) -> dict[T, Result]:
     """The result of every cell.
 
     Args:
@@ -71,24 +101,18 @@ def run_all(
         _keep(cell, result, folder)
         found[cell] = result
         done = {"done": float(len(found)), "of": total, "mean": result["mean"]}
-        report(Progress(_name(cell), done))
+        report(Progress(cell.title, done))
     return found
 
 
-def _name(cell: Cell) -> str:
-    """What is said of a cell that is done."""
-    parts = (cell.student, cell.domain, cell.way, cell.find, cell.teacher and f"of {cell.teacher}")
-    return " ".join(filter(None, parts))
-
-
-def missing(cells: Sequence[Cell], folder: Path) -> list[Cell]:
+def missing(cells: Sequence[T], folder: Path) -> list[T]:
     """Those without a result in `folder`, each once."""
     return [cell for cell in dict.fromkeys(cells) if not place(cell, folder).exists()]
 
 
 def run_side_by_side(
-    cells: Sequence[Cell], *, workers: int, threads: int
-) -> Iterator[tuple[Cell, dict[str, Any]]]:
+    cells: Sequence[T], *, workers: int, threads: int
+) -> Iterator[tuple[T, Result]]:
     """Results as they come; none is kept.
 
     Raises:
@@ -98,9 +122,7 @@ def run_side_by_side(
     with ProcessPoolExecutor(
         workers, mp_context=context, initializer=_begin, initargs=(threads,)
     ) as pool:
-        running: dict[Future[dict[str, Any]], Cell] = {
-            pool.submit(run_cell, cell): cell for cell in cells
-        }
+        running: dict[Future[Result], T] = {pool.submit(_run, cell): cell for cell in cells}
         failed: M2KTError | None = None
         try:
             for done in as_completed(running):
@@ -113,6 +135,10 @@ def run_side_by_side(
             raise
         if failed:
             raise failed
+
+
+def _run(cell: Task) -> Result:
+    return cell.run()
 
 
 def _begin(threads: int) -> None:
@@ -130,13 +156,12 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def place(cell: Cell, folder: Path) -> Path:
+def place(cell: Task, folder: Path) -> Path:
     """The file of a cell's result."""
     settings = json.dumps(asdict(cell), sort_keys=True, default=str)
-    models = [cell.student, *subject(cell.domain, cell.teacher).teachers]
-    parts = [settings, code_digest(), *(_model_digest(name) for name in models)]
+    parts = [settings, code_digest(), *(_model_digest(name) for name in cell.models)]
     digest = digest_of("\n".join(parts).encode())
-    return folder / f"{cell.domain}-{cell.way}-{digest.removeprefix('b3:')[:24]}.json"
+    return folder / f"{cell.kind}-{digest.removeprefix('b3:')[:24]}.json"
 
 
 @cache
@@ -157,12 +182,12 @@ def _model_digest(name: str) -> str:
     return digest_of(*(file.read_bytes() for file in sorted(zoo.folder(name).iterdir())))
 
 
-def _kept(cell: Cell, folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(place(cell, folder).read_text())
+def _kept(cell: Task, folder: Path) -> Result:
+    found: Result = json.loads(place(cell, folder).read_text())
     return found
 
 
-def _keep(cell: Cell, result: dict[str, Any], folder: Path) -> None:
+def _keep(cell: Task, result: Result, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     path = place(cell, folder)
     half = path.with_suffix(".tmp")

@@ -27,9 +27,9 @@ from m2kt.lessonplan import Workbook, known_results
 from m2kt.packet import Lesson
 from m2kt.progress import silent
 from m2kt.readout import ReadOut
+from m2kt.spaces import ridge as ridge_regression
 from m2kt.student import Student
 
-PENALTIES: Final = tuple(10.0**n for n in range(-3, 5))
 STRENGTHS: Final = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Of what is injected, as multiples of the mean length of the student's states."""
 
@@ -54,7 +54,7 @@ def ridge(
     drills = drill(model, grammar, specs, plan, random.Random(config.seed))
     shown = known_results(lesson, grammar)
     length = float(drills.states.float().norm(dim=-1).mean())
-    _fit(cal, book.wanted(shown), _directions(book) * length)
+    _fit(cal, book.wanted(shown), model.symbol_directions(grammar.symbols) * length)
     reading = ReadOut(book, cal, drills, shown)
     places, wanted = reading.places()
 
@@ -69,12 +69,6 @@ def ridge(
     return cal, figures | reading.read()[1]
 
 
-def _directions(book: Workbook) -> Float[Tensor, "S H"]:
-    """What says each symbol, of length one."""
-    rows = book.model.model.get_output_embeddings().weight[book.symbol_ids].float()
-    return nn.functional.normalize(rows - rows.mean(dim=0), dim=-1)
-
-
 @torch.no_grad()
 def _fit(
     cal: ConceptAlignmentLayer, wanted: Int[Tensor, "K"], directions: Float[Tensor, "S H"]
@@ -84,25 +78,6 @@ def _fit(
         symbols = wanted[share.slots]
         known = symbols >= 0
         layer = next(m for m in its.modules() if isinstance(m, nn.Linear))
-        weight, bias = fitted(share.means[known], directions[symbols[known]])
+        weight, bias = ridge_regression(share.means[known], directions[symbols[known]])
         layer.weight.copy_(weight)
         layer.bias.copy_(bias)
-
-
-def fitted(
-    given: Float[Tensor, "N D"], wanted: Float[Tensor, "N H"]
-) -> tuple[Float[Tensor, "H D"], Float[Tensor, "H"]]:
-    """Weights and bias of the ridge regression that does best where one row is left out."""
-    middle, centre = given.mean(dim=0), wanted.mean(dim=0)
-    left, strengths, right = torch.linalg.svd(given - middle, full_matrices=False)
-    turned = left.T @ (wanted - centre)
-
-    def error(penalty: float) -> float:
-        kept = strengths.square() / (strengths.square() + penalty)
-        leverage = (left.square() @ kept + 1 / len(given)).clamp_max(1 - 1e-6)
-        missed = (wanted - centre) - left @ (kept[:, None] * turned)
-        return float((missed / (1 - leverage)[:, None]).square().sum())
-
-    penalty = min(PENALTIES, key=error)
-    weight = ((strengths / (strengths.square() + penalty))[:, None] * turned).T @ right
-    return weight, centre - weight @ middle

@@ -14,7 +14,8 @@ from typing import Final, final
 
 from m2kt import domains, zoo
 from m2kt.bench.delivery import NOW_S, Post
-from m2kt.combine import CombineRules, combine
+from m2kt.combine import combine
+from m2kt.combine_config import CombineRules
 from m2kt.domain import Domain, Grammar
 from m2kt.errors import CompatibilityError, RequestError
 from m2kt.extract import ExtractConfig, extract_packet

@@ -23,6 +23,7 @@ from m2kt.signing import (
 )
 from m2kt.trust import TrustStore, key_id_of
 from m2kt.verdict import Receipt
+from m2kt.wire.numbers import value_of
 from m2kt.wire.v1 import agent_pb2, envelope_pb2, verdict_pb2
 from m2kt.wire.verdicts import (
     accuracy_from_wire,
@@ -37,7 +38,6 @@ from m2kt.wire.verdicts import (
     reason_to_wire,
     state_from_wire,
     state_to_wire,
-    value_of,
     verdict_from_wire,
     verdict_to_wire,
 )

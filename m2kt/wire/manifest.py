@@ -64,7 +64,7 @@ class WireLimits:
     description_bytes: int = 1024 * 1024
     tensors: int = 16
     dimensions: int = 4
-    concepts: int = 4096
+    concepts: int = 1 << 14
     traces: int = 16384
     steps: int = 64
     symbols: int = 4096

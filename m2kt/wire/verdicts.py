@@ -8,8 +8,9 @@ Does not own: receipts, which are signed (cards).
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Final, TypeAlias
 
+from m2kt.consensus import Consensus
 from m2kt.errors import PacketError
 from m2kt.identity import TransferId
 from m2kt.meter import DataMeter
@@ -17,9 +18,10 @@ from m2kt.progress import Event, TransferState
 from m2kt.reasons import Reason
 from m2kt.symptoms import Cause, Diagnosis, Symptom
 from m2kt.verdict import Accepted, Evidence, Rejected, Verdict
+from m2kt.wire.consensuses import consensus_from_wire, consensus_to_wire
+from m2kt.wire.numbers import value_of
 from m2kt.wire.v1 import packet_pb2, transfer_pb2, verdict_pb2
 
-T = TypeVar("T")
 if TYPE_CHECKING:
     ReasonNumber: TypeAlias = verdict_pb2.Reason.ValueType
     StateNumber: TypeAlias = transfer_pb2.TransferState.ValueType
@@ -42,20 +44,6 @@ _STATES: Final = {
     for name, number in transfer_pb2.TransferState.items()
     if number
 }
-
-
-def value_of(table: Mapping[Any, T], number: int, what: str) -> T:
-    """What `number` stands for.
-
-    Raises:
-        PacketError: nothing that this version of the protocol knows.
-    """
-    if number not in table:
-        raise PacketError(
-            f"expected {what} of 1 to {len(table)}, found {number}; speak the same version of the"
-            " protocol"
-        )
-    return table[number]
 
 
 def meter_to_wire(meter: DataMeter) -> packet_pb2.DataMeter:
@@ -161,14 +149,21 @@ def reason_from_wire(number: int) -> Reason:
 def verdict_to_wire(verdict: Verdict) -> verdict_pb2.Verdict:
     """The message of a verdict."""
     if isinstance(verdict, Accepted):
-        accepted = verdict_pb2.Accepted(evidence=evidence_to_wire(verdict.evidence))
+        accepted = verdict_pb2.Accepted(
+            evidence=evidence_to_wire(verdict.evidence), consensus=_told(verdict.consensus)
+        )
         return verdict_pb2.Verdict(accepted=accepted)
     rejected = verdict_pb2.Rejected(
         reasons=[reason_to_wire(reason) for reason in verdict.reasons],
         details=verdict.details,
         evidence=None if verdict.evidence is None else evidence_to_wire(verdict.evidence),
+        consensus=_told(verdict.consensus),
     )
     return verdict_pb2.Verdict(rejected=rejected)
+
+
+def _told(consensus: Consensus | None) -> verdict_pb2.Consensus | None:
+    return None if consensus is None else consensus_to_wire(consensus)
 
 
 def verdict_from_wire(message: verdict_pb2.Verdict) -> Verdict:
@@ -178,8 +173,10 @@ def verdict_from_wire(message: verdict_pb2.Verdict) -> Verdict:
         PacketError: it is neither accepted nor rejected, or rejected without a reason.
     """
     outcome = message.WhichOneof("outcome")
+    told = message.accepted if outcome == "accepted" else message.rejected
+    consensus = consensus_from_wire(told.consensus) if told.HasField("consensus") else None
     if outcome == "accepted":
-        return Accepted(evidence_from_wire(message.accepted.evidence))
+        return Accepted(evidence_from_wire(message.accepted.evidence), consensus)
     rejected = message.rejected
     if outcome is None or not rejected.reasons:
         raise PacketError("expected a verdict with its evidence or reasons, found none; send it")
@@ -187,6 +184,7 @@ def verdict_from_wire(message: verdict_pb2.Verdict) -> Verdict:
         tuple(reason_from_wire(number) for number in rejected.reasons),
         tuple(rejected.details),
         evidence_from_wire(rejected.evidence) if rejected.HasField("evidence") else None,
+        consensus,
     )
 
 

@@ -1,6 +1,10 @@
 """Agents on Ray: a student whose model works in a child actor learns from a teacher."""
 
 import asyncio
+import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -13,18 +17,21 @@ from m2kt.errors import (
     PeerUnavailableError,
     RequestError,
 )
+from m2kt.journal import Journal
 from m2kt.progress import TransferState
 from m2kt.verdict import Exam
+from m2kt.wire import cards
 from m2kt_agents import actors
 from m2kt_agents.client import PeerClient
 from m2kt_agents.learner import ExamPaper
 from m2kt_agents.settings import ModelSettings, settings_from
-from tests.simulator import DOMAIN, STUDENT, TEACHER, Town, adder, taught
+from tests.simulator import ALIGN, DOMAIN, STUDENT, TEACHER, Town, adder, taught
 
 pytestmark = [
     pytest.mark.ray,
     pytest.mark.slow,
     pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.timeout(300),  # ten processes that import torch, on two cores
 ]
 
 
@@ -135,3 +142,68 @@ async def test_a_worker_in_a_process_of_its_own_is_called_and_comes_back_when_it
     await host.close()
     with pytest.raises(M2KTError, match="gone"):
         await host.call("card")
+
+
+async def launched(town: Town, names: list[str], table, **changes) -> list[actors.Launched]:
+    """Agents of one kind, started together."""
+    return await asyncio.gather(
+        *(actors.launch(settings(town, name, table, **changes)) for name in names)
+    )
+
+
+async def stopped(*agents: actors.Launched) -> None:
+    await asyncio.gather(*(actors.stop(agent, grace_s=0.5) for agent in agents))
+
+
+CROWD = [f"a{i}" for i in range(10)]
+
+
+async def test_one_student_learns_from_ten_teachers(town: Town):
+    town.trust("student", *CROWD)
+    limits = {"limits": {"fetch_s": 90.0, "streams": 4, "quorum": 10}}
+    teachers = await launched(town, CROWD, TEACHER, extract={"traces_per_level": 2})
+    [student] = await launched(town, ["student"], STUDENT, **limits)
+    async with PeerClient(student.address) as peer:
+        addresses = [teacher.address for teacher in teachers]
+        view, events = await taught(peer, *addresses, timeout_s=100)
+    await stopped(student, *teachers)
+    assert view.state in (TransferState.COMMITTED, TransferState.REJECTED)
+    assert view.verdict.evidence is not None, "a lesson was learnt and examined"
+    assert set(view.teachers) == set(CROWD)
+    assert any(event.message.startswith("used 10 of 10 sources") for event in events)
+
+
+async def test_ten_students_learn_from_one_teacher(town: Town):
+    town.trust("teacher", *CROWD)
+    for name in CROWD:
+        town.trust(name, "teacher")
+    [teacher] = await launched(town, ["teacher"], TEACHER, extract={"traces_per_level": 2})
+    quick = {"align": {**ALIGN, "readout_steps": 4, "steps": 4}, "verify": {"probes_per_level": 4}}
+    students = await launched(town, CROWD, STUDENT, limits={"fetch_s": 90.0}, **quick)
+
+    async def lesson(student: actors.Launched) -> TransferState:
+        async with PeerClient(student.address) as peer:
+            view, _ = await taught(peer, teacher.address, timeout_s=100)
+            assert view.teachers == ("teacher",)
+            return view.state
+
+    states = await asyncio.gather(*map(lesson, students))
+    await stopped(teacher, *students)
+    assert set(states) <= {TransferState.COMMITTED, TransferState.REJECTED}
+    with Journal(town.folder / "teacher" / "journal.sqlite") as journal:
+        receipts = [cards.envelope_from_bytes(raw) for raw in journal.receipts()]
+    told = {cards.receipt_from_bytes(envelope.payload).student for envelope in receipts}
+    assert told == set(CROWD)
+
+
+async def test_agents_land_on_the_nodes_that_have_what_they_ask_for(tmp_path):
+    command = [sys.executable, "-m", "tests.two_nodes", str(tmp_path)]
+    root = Path(__file__).parents[2]
+    done = await asyncio.to_thread(
+        subprocess.run, command, cwd=root, capture_output=True, text=True, timeout=110
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    told = json.loads(done.stdout)
+    assert told["placed"] == {"desk": ["Agent"], "gpu_box": ["Agent", "Worker"]}
+    assert told["state"] == "COMMITTED"
+    assert "expected a node of Ray with {'moon': 1}, found 3 nodes" in told["refused"]

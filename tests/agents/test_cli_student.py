@@ -15,7 +15,7 @@ import pytest
 from m2kt.reasons import Reason
 from m2kt.symptoms import Cause, Diagnosis, Symptom
 from m2kt.verdict import Evidence, Rejected
-from m2kt_agents import cli, cli_student
+from m2kt_agents import cli, showing
 from tests.certificates import authority_with
 from tests.simulator import DOMAIN, STUDENT, Town, adder
 
@@ -106,6 +106,18 @@ def test_a_dry_run_needs_teachers_to_ask(run, addresses):
     assert "--dry-run with --teacher alone" in err
 
 
+def test_more_packets_can_be_waited_for_and_not_for_ever(run, addresses):
+    line = ("learn", "--student", addresses["student"], "--domain", DOMAIN, "--quorum", 2)
+    code, _, err = run(*line, "--teacher", addresses["adder"])
+    assert code == 2
+    assert "quorum of at most 1" in err
+    both = ("--teacher", addresses["adder"], "--teacher", addresses["stranger"])
+    code, out, err = run(*line, *both, "--collect", 20)
+    assert code == 1
+    assert "expected 2 authentic packets, found 1" in " ".join(out.split())
+    assert "used 0 of 2 sources" in err
+
+
 def test_learning_shows_every_event_and_ends_with_the_verdict(run, addresses, learnt):
     assert learnt["transfer"]["state"] == "COMMITTED"
     numbers = [event["number"] for event in learnt["events"]]
@@ -183,7 +195,7 @@ def test_a_verdict_says_in_words_what_the_lesson_suffered_from(capsys):
         items=9,
         diagnosis=(its,),
     )
-    cli_student.show_verdict(Rejected((Reason.REGRESSION,), (), evidence))
+    showing.show_verdict(Rejected((Reason.REGRESSION,), (), evidence))
     out = capsys.readouterr().out
     assert "SKILL_LOST. I no longer know what I knew." in out
     assert "  of 9 answers 8 are wrong: so; try it\n" in out
@@ -228,3 +240,27 @@ def test_health_says_whether_an_agent_serves(run, addresses):
     assert (code, out.strip()) == (0, "serving")
     code, out, _ = run("health", addresses["student"], "--json")
     assert json.loads(out)["serving"] is True
+
+
+def test_what_teachers_said_is_told_as_a_table_as_json_and_as_a_page(
+    run, addresses, learnt, tmp_path
+):
+    page = tmp_path / "page.html"
+    line = ("conflicts", learnt["transfer"], "--student", addresses["student"], "--html", page)
+    code, out, _ = run(*line, "--json")
+    told = json.loads(out)
+    assert (code, told["rule"]) == (0, "geometric_median")
+    assert [its["voter"] for its in told["standings"]] == ["adder"]
+    assert "adder" in page.read_text()
+    code, out, _ = run(*line[:4])
+    assert code == 0
+    assert "adder" in out
+
+
+def test_of_a_transfer_that_was_never_combined_there_is_nothing_to_tell(run, addresses):
+    line = ("learn", "--student", addresses["student"], "--domain", DOMAIN)
+    _, out, _ = run(*line, "--teacher", addresses["stranger"], "--json")
+    transfer = json.loads(out)["transfer"]
+    code, _, err = run("conflicts", transfer, "--student", addresses["student"])
+    assert code == 2
+    assert "expected a transfer whose packets were combined" in err

@@ -180,3 +180,20 @@ def test_files_of_domains_are_relative_to_the_settings(tmp_path):
     )
     add_domains(read(tmp_path, FULL.replace("[model]", 'domain_files = ["light.toml"]\n[model]')))
     assert domains.get("light").solve("r!").answer == "g"
+
+
+def test_a_model_asks_for_resources_of_ray_by_name(tmp_path):
+    text = 'name = "s"\nrole = "student"\n[model]\nresources = { gpu_box = 1, fast = 0.5 }'
+    assert read(tmp_path, text).model.resources == {"gpu_box": 1, "fast": 0.5}
+
+
+@pytest.mark.parametrize("table", ["GPU = 1", "gpu_box = 0", 'gpu_box = "one"', "gpu_box = true"])
+def test_resources_that_ray_has_no_names_or_numbers_for_are_refused(tmp_path, table):
+    text = f'name = "s"\nrole = "student"\n[model]\nresources = {{ {table} }}'
+    with pytest.raises(RequestError, match="resources"):
+        read(tmp_path, text)
+
+
+def test_a_student_pulls_at_least_one_stream(tmp_path):
+    with pytest.raises(RequestError, match="streams of at least 1"):
+        read(tmp_path, 'name = "s"\nrole = "student"\n[limits]\nstreams = 0')

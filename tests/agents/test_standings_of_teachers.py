@@ -33,15 +33,16 @@ async def test_an_accepted_packet_is_credited_and_a_realignment_is_no_second_one
 
 
 async def test_a_bad_packet_is_held_against_its_own_teacher_alone(town: Town):
-    town.trust("student", "teacher", "a")
+    town.trust("student", "teacher", "a", "b")
     bad = HostileTeacher(AgentId("teacher"), town.signer("teacher"), packet=with_nan())
-    servers = [await town.serve(t.service) for t in (bad, teacher_of(town, "a", 1))]
+    good = [teacher_of(town, "a", 1), teacher_of(town, "b", 2)]
+    servers = [await town.serve(teacher.service) for teacher in (bad, *good)]
     agent = await town.start("student", STUDENT)
     student = town.peer(agent.address)
     view, _ = await taught(student, *[server.address for server in servers])
     assert view.state is TransferState.REJECTED
-    assert Reason.NOT_FINITE in view.verdict.reasons
-    assert set(view.teachers) == {"teacher", "a"}
+    assert Reason.NOT_FINITE not in view.verdict.reasons  # the lesson of the others went on
+    assert set(view.teachers) == {"teacher", "a", "b"}
     assert await standings(student) == {"teacher": (0, 1)}
     [its] = await student.teachers(timeout_s=5)
     assert its.score == pytest.approx(1 / 3, abs=0.01)

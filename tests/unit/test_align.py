@@ -5,7 +5,8 @@ import torch
 
 from m2kt.align import _Alignment, align
 from m2kt.cal import CALConfig
-from m2kt.combine import CombineRules, combine
+from m2kt.combine import combine
+from m2kt.combine_config import CombineRules
 from m2kt.domains.relations import Relations
 from m2kt.domains.tables import modular
 from m2kt.extract import ExtractConfig, extract_packet

@@ -8,16 +8,32 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from m2kt.combine import STRATEGIES, CombineRules, combine
+from m2kt.combine import combine
+from m2kt.combine_config import CombineRules
+from m2kt.consensus import Decision, Fate
 from m2kt.digest import digest_of
 from m2kt.errors import PacketError, RequestError
-from m2kt.identity import PacketId
+from m2kt.identity import AgentId, PacketId
 from m2kt.packet import ActivationMaps, Lesson, ScreenedPacket
+from m2kt.strategies import STRATEGIES
+from tests.assembly import (
+    FACTS,
+    HIDDEN,
+    RULES,
+    TOLD,
+    VIEW,
+    believed,
+    honest,
+    liars,
+    shifted,
+    teacher,
+    truth,
+)
 from tests.screening import lying, passed, tiny_packet
 
 
 def named(name: str, **content) -> ScreenedPacket:
-    return passed(tiny_packet(**content), name, check_traces=False)
+    return passed(tiny_packet(**content), name, name, check_traces=False)
 
 
 def telling(name: str, *traces) -> ScreenedPacket:
@@ -25,7 +41,7 @@ def telling(name: str, *traces) -> ScreenedPacket:
     packet = tiny_packet(concepts=147, traces=0, seed=1)
     steps = sum(len(trace.steps) for trace in traces)
     maps = ActivationMaps(torch.zeros(steps, 1, dtype=torch.int32), torch.ones(steps, 1))
-    return passed(replace(packet, traces=traces, maps=maps), name, check_traces=False)
+    return passed(replace(packet, traces=traces, maps=maps), name, name, check_traces=False)
 
 
 def content(lesson: Lesson):
@@ -82,18 +98,11 @@ def test_a_lesson_holds_the_union_and_says_who_taught_what(strategy):
     assert shared > 10
 
 
-def test_equal_shares_are_equal_and_traces_weigh_where_they_should():
+def test_without_a_view_of_concepts_shares_are_equal():
     packets = [named("few", seed=1, concepts=147, traces=0), named("many", concepts=147, traces=8)]
-    equal = combine(packets, CombineRules(strategy="mean"))
-    assert {source.weight for one in equal.concepts for source in one.sources} == {0.5}
-    weighed = combine(packets, CombineRules(strategy="trace_weighted"))
-    shares = {
-        (weighed.packets[source.packet].authentic.packet_id, source.weight)
-        for one in weighed.concepts
-        for source in one.sources
-    }
-    few, many = (packet.authentic.packet_id for packet in packets)
-    assert shares == {(few, 1 / 10), (many, 9 / 10)}
+    lesson = combine(packets, CombineRules())
+    assert {source.weight for one in lesson.concepts for source in one.sources} == {0.5}
+    assert lesson.consensus.decisions[Decision.UNOPPOSED] == 147
 
 
 def test_maps_speak_of_the_lessons_concepts():
@@ -158,3 +167,61 @@ def test_two_descriptions_of_one_concept_are_an_error():
 def test_an_unknown_strategy_is_an_error_that_names_the_known_ones():
     with pytest.raises(RequestError, match="mean"):
         CombineRules(strategy="loudest")
+
+
+def test_with_a_view_the_order_of_arrival_changes_no_bit():
+    packets = [*honest(4), *liars(1), teacher("mistaken", shifted(only=HIDDEN[:1]))]
+    first = combine(packets, RULES, VIEW)
+    for seed in range(4):
+        arrived = random.Random(seed).sample(packets, len(packets))
+        again = combine(arrived, RULES, VIEW)
+        assert content(again) == content(first)
+        assert again.consensus == first.consensus
+
+
+def test_five_copies_of_one_honest_teacher_equal_one():
+    packets = honest(3)
+    same = packets[0].authentic
+    copies = [
+        ScreenedPacket(
+            replace(
+                same, packet_id=PacketId(digest_of(str(n).encode())), teacher=AgentId(f"copy-{n}")
+            ),
+            (),
+        )
+        for n in range(4)
+    ]
+    one, many = combine(packets, RULES, VIEW), combine([*packets, *copies], RULES, VIEW)
+    assert len(many.packets) == len(one.packets) == 3
+    for its, other in zip(one.concepts, many.concepts, strict=True):
+        assert [s.weight for s in its.sources] == pytest.approx(
+            [s.weight for s in other.sources], abs=1e-6
+        )
+    assert set(many.lineage) - set(one.lineage) | set(one.lineage) == {
+        *(packet.authentic.packet_id for packet in packets),
+        *(copy.authentic.packet_id for copy in copies),
+    }
+
+
+def test_one_organisation_under_many_names_has_one_vote():
+    sybils = [teacher(f"sybil-{n}", shifted(), organisation="sybils") for n in range(8)]
+    lesson = combine([*honest(5), *sybils], RULES, VIEW)
+    assert believed(lesson) == {fact: truth(fact) for fact in HIDDEN}
+    assert {its.voter for its in lesson.consensus.standings if its.fate is not Fate.USED} == {
+        "sybils"
+    }
+
+
+def test_who_is_kept_out_is_not_in_the_lineage_nor_are_its_traces():
+    liar = teacher("liar", shifted(), told=TOLD[:-1])
+    others = honest(5, told=TOLD[1:])
+    assert liar.packet.traces[0] not in others[0].packet.traces
+    lesson = combine([*others, liar], RULES, VIEW)
+    assert liar.authentic.packet_id not in lesson.lineage
+    assert set(lesson.traces) == set(others[0].packet.traces)
+
+
+def test_nothing_is_learnt_where_nobody_is_to_be_believed():
+    lesson = combine([*honest(1), *liars(1)], RULES, VIEW)
+    assert {concept.spec.id for concept in lesson.concepts} == set(TOLD)
+    assert lesson.consensus.unsettled == len(HIDDEN) / len(FACTS)

@@ -48,6 +48,27 @@ def test_a_file_of_another_version_is_left_alone(tmp_path: Path):
     assert opened(tmp_path / "file", version=2).rows("SELECT * FROM notes") == []
 
 
+UPGRADES = {
+    1: ("ALTER TABLE notes ADD COLUMN author TEXT",),
+    2: ("UPDATE notes SET author = 'nobody'",),
+}
+
+
+def test_a_file_of_an_earlier_version_is_brought_up_to_date_and_keeps_what_it_has(tmp_path: Path):
+    opened(tmp_path / "file").changed("INSERT INTO notes VALUES (?)", "kept")
+    for _ in range(2):
+        database = Database(tmp_path / "file", schema=(), version=3, upgrades=UPGRADES)
+        assert database.rows("SELECT text, author FROM notes") == [("kept", "nobody")]
+        assert database.rows("PRAGMA user_version") == [(3,)]
+
+
+def test_a_file_from_which_no_upgrade_leads_here_is_left_alone(tmp_path: Path):
+    opened(tmp_path / "file").close()
+    with pytest.raises(StoreError, match=r"of version 3, found 1"):
+        Database(tmp_path / "file", schema=(), version=3, upgrades={2: UPGRADES[2]})
+    assert opened(tmp_path / "file").rows("SELECT * FROM notes") == []
+
+
 def test_a_file_that_is_no_database_is_named(tmp_path: Path):
     (tmp_path / "file").write_bytes(b"anything else" * 1000)
     with pytest.raises(StoreError, match=r"file, found .*restore"):

@@ -6,7 +6,8 @@ import pytest
 
 from m2kt.align import align
 from m2kt.cal import CALConfig
-from m2kt.combine import CombineRules, combine
+from m2kt.combine import combine
+from m2kt.combine_config import CombineRules
 from m2kt.diagnosis import DiagnosisRules, diagnose
 from m2kt.domains.tables import modular
 from m2kt.errors import RequestError

@@ -99,7 +99,7 @@ def test_news_without_a_state_move_nothing_and_end_with_the_transfer(journal: Jo
 
 
 @pytest.mark.parametrize("state", list(S))
-def test_an_interrupted_transfer_begins_again_or_ends(journal: Journal, state):
+def test_an_interrupted_transfer_begins_again_with_what_it_has(journal: Journal, state):
     walk(journal, state)
     if state in FINAL:
         with pytest.raises(StoreError, match="unfinished"):
@@ -108,7 +108,7 @@ def test_an_interrupted_transfer_begins_again_or_ends(journal: Journal, state):
         return
     assert [one.id for one in journal.unfinished()] == [T]
     found = journal.reopen(T, at_s=9.0)
-    assert found.state is (S.FAILED if state is S.OFFERED else S.AUTHENTICATED)
+    assert found.state is (S.OFFERED if state is S.OFFERED else S.AUTHENTICATED)
     assert journal.transfer(T).state is found.state
     assert journal.events_after(T, found.number - 1) == (found,)
 
@@ -152,6 +152,23 @@ def test_a_packet_is_new_once_also_after_a_restart(tmp_path: Path):
         assert not journal.admit(PACKET, 100.0)
         assert journal.forget_expired(now_s=111.0) == 1
         assert journal.admit(PACKET, 100.0)
+
+
+def test_a_packet_is_noted_with_its_source_if_it_is_new(tmp_path: Path):
+    other = PacketId(digest_of(b"other"))
+    with Journal(tmp_path / "j") as journal:
+        begun(journal)
+        assert not journal.seen(PACKET)
+        assert journal.collect(T, "b:2", PACKET, expires_at_s=100.0)
+        assert not journal.collect(T, "a:1", PACKET, expires_at_s=100.0)
+        assert journal.collect(T, "a:1", other, expires_at_s=100.0)
+        assert journal.seen(PACKET)
+        with pytest.raises(StoreError):
+            journal.collect(TransferId("nobody"), "a:1", PacketId("x"), expires_at_s=1.0)
+        assert not journal.seen(PacketId("x"))
+    with Journal(tmp_path / "j") as journal:
+        assert journal.collected(T) == {"b:2": PACKET, "a:1": other}
+        assert journal.collected(TransferId("nobody")) == {}
 
 
 def test_of_two_journals_on_one_file_one_admits_a_packet(tmp_path: Path):

@@ -1,11 +1,15 @@
 """Laws of a reputation: which way it moves, that it fades, and that no root is outvoted."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from m2kt import consensus
+from m2kt.consensus import Consensus, Decision, Fate
 from m2kt.errors import RequestError
-from m2kt.identity import AgentId, PacketId
+from m2kt.identity import AgentId
 from m2kt.reasons import Reason
 from m2kt.reputation import (
     DAY_S,
@@ -138,26 +142,56 @@ def test_amounts_that_make_no_sense_are_refused(kind, named):
         kind(**named)
 
 
-def said(verdict, *names: AgentId, refused=None, known=False):
-    teachers = {PacketId(str(number)): name for number, name in enumerate(names)}
-    return evidence_of(verdict, teachers, refused=refused or {}, known=known)
+def heard(name: AgentId, fate: Fate = Fate.USED, used: int = 3, outvoted: int = 0):
+    """How a voter that is in no organisation stands in a lesson."""
+    return consensus.Standing(
+        voter=name,
+        teachers=(name,),
+        root=False,
+        concepts=9,
+        fate=fate,
+        used=used,
+        outvoted=outvoted,
+    )
+
+
+def said(verdict, *names: AgentId, standings=(), known=False):
+    if standings:
+        decisions = dict.fromkeys(Decision, 0)
+        verdict = replace(verdict, consensus=Consensus("mean", 0, standings, decisions, ()))
+    return evidence_of(verdict, frozenset(names), known=known)
 
 
 def test_a_success_is_shared_and_a_failure_of_several_is_nobodys():
     assert said(ACCEPTED, A) == {A: Standing(accepted=1.0)}
     assert said(ACCEPTED, A, B) == {A: Standing(accepted=0.5), B: Standing(accepted=0.5)}
-    assert said(ACCEPTED, A, A) == {A: Standing(accepted=1.0)}
     worse = Rejected((Reason.REGRESSION,))
-    assert said(worse, A, A) == {A: Standing(rejected=1.0)}
+    assert said(worse, A) == {A: Standing(rejected=1.0)}
     assert said(worse, A, B) == {}
+    assert said(worse, A, B, standings=(heard(A), heard(B))) == {}
 
 
-def test_who_brought_a_bad_packet_does_not_hurt_who_came_with_it():
-    refused = {PacketId("1"): (Reason.NOT_FINITE,), PacketId("old"): (Reason.NOT_FINITE,)}
-    verdict = Rejected((Reason.NOT_FINITE,))
-    assert said(verdict, A, B, refused=refused) == {B: Standing(rejected=1.0)}
-    incompatible = {PacketId("0"): (Reason.INCOMPATIBLE,)}
-    assert said(Rejected((Reason.INCOMPATIBLE,)), A, refused=incompatible) == {}
+@pytest.mark.parametrize("fate", [Fate.REFUSED, Fate.ESTRANGED, Fate.DISTRUSTED])
+def test_who_is_kept_out_of_a_lesson_is_to_blame_and_nobody_who_came_with_it(fate):
+    standings = (heard(A), heard(B, fate, used=0), heard(AgentId("old"), fate, used=0))
+    blamed = {B: Standing(rejected=1.0)}
+    assert said(ACCEPTED, A, B, standings=standings) == blamed | {A: Standing(accepted=1.0)}
+    assert said(Rejected((Reason.CONFLICT,)), A, B, standings=standings) == blamed
+    both = blamed | {A: Standing(rejected=1.0)}  # for A alone was learnt from
+    assert said(Rejected((Reason.REGRESSION,)), A, B, standings=standings) == both
+    standings = (*standings, heard(C))
+    assert said(Rejected((Reason.REGRESSION,)), A, B, C, standings=standings) == blamed
+
+
+@pytest.mark.parametrize("fate", [Fate.USED, Fate.UNALIGNED, Fate.TRIMMED])
+def test_of_whom_nothing_was_learnt_has_no_share_in_a_success(fate):
+    standings = (heard(A), heard(B, fate, used=0))
+    assert said(ACCEPTED, A, B, standings=standings) == {A: Standing(accepted=1.0)}
+
+
+def test_of_an_organisation_only_those_are_credited_who_came():
+    both = replace(heard(A), voter="house", teachers=(A, B))
+    assert said(ACCEPTED, B, standings=(both,)) == {B: Standing(accepted=1.0)}
 
 
 @pytest.mark.parametrize("reason", Reason)

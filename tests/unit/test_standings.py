@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from m2kt.identity import AgentId, TransferId
-from m2kt.journal import SCHEMA_VERSION, Journal
+from m2kt.journal import Journal
+from m2kt.journal_schema import VERSION
 from m2kt.reputation import DAY_S, ReputationRules, Standing
 from m2kt.standings import Standings
 
@@ -62,6 +63,6 @@ def test_a_journal_that_was_made_before_there_were_standings_is_used_and_stays_i
     Journal(tmp_path / "j").close()
     with Journal(tmp_path / "j") as journal:
         Standings(journal.database, RULES).credit(TransferId("1"), {A: GOOD}, at_s=1.0)
-        assert journal.database.rows("PRAGMA user_version") == [(SCHEMA_VERSION,)]
+        assert journal.database.rows("PRAGMA user_version") == [(VERSION,)]
     with Journal(tmp_path / "j") as journal:
         assert journal.transfers() == ()

@@ -3,7 +3,8 @@ from functools import cache
 
 import pytest
 
-from m2kt.combine import CombineRules, combine
+from m2kt.combine import combine
+from m2kt.combine_config import CombineRules
 from m2kt.domain import ConceptSpec
 from m2kt.domains.relations import Relations
 from m2kt.extract import extract_packet

@@ -4,13 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from packets import meters
-from values import events, evidences, verdicts
+from values import consensuses, events, evidences, verdicts
 
 from m2kt import symptoms
 from m2kt.errors import PacketError
 from m2kt.progress import TransferState
 from m2kt.reasons import SENTENCES, Reason
 from m2kt.symptoms import Cause, Symptom
+from m2kt.verdict import Accepted, Rejected
 from m2kt.wire import verdicts as wire
 from m2kt.wire.v1 import transfer_pb2, verdict_pb2
 
@@ -28,6 +29,23 @@ def test_evidence_survives_its_message(evidence):
 @given(verdicts)
 def test_a_verdict_survives_its_message(verdict):
     assert wire.verdict_from_wire(wire.verdict_to_wire(verdict)) == verdict
+
+
+@given(evidences, consensuses)
+def test_a_verdict_with_and_without_what_teachers_said_survives_its_message(evidence, consensus):
+    rejected = Rejected((Reason.CONFLICT,), (), None, consensus)
+    for verdict in (Accepted(evidence), Accepted(evidence, consensus), rejected):
+        message = wire.verdict_to_wire(verdict)
+        assert wire.verdict_from_wire(message) == verdict
+        told = message.rejected if verdict is rejected else message.accepted
+        assert told.HasField("consensus") == (verdict.consensus is not None)
+
+
+def test_a_consensus_that_nobody_understands_is_refused_with_its_verdict():
+    told = verdict_pb2.Consensus(decisions=[verdict_pb2.DecisionCount(decision=99, count=1)])
+    accepted = verdict_pb2.Accepted(evidence=verdict_pb2.Evidence(items=1), consensus=told)
+    with pytest.raises(PacketError, match="a decision"):
+        wire.verdict_from_wire(verdict_pb2.Verdict(accepted=accepted))
 
 
 @given(events)

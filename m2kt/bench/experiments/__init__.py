@@ -23,6 +23,7 @@ EXPERIMENTS: Final[Mapping[str, str]] = MappingProxyType(
         "concept-extractors": "Three ways to find concepts: fidelity, agreement, student's gain.",
         "teacher-pairs": "Teachers of several families, students of several: retention of each.",
         "transferability": "Gain predicted from cards and 1 % of C, against the gain measured.",
+        "aggregate": "Several teachers, some hostile: what is kept, what liars do, what it costs.",
         "divergence-bound": "Concept-level divergence against retention: fit, and lower bound.",
     }
 )

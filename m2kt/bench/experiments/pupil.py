@@ -109,7 +109,7 @@ class Pupil:
         self.store.put_packet(name, delivery.envelope, delivery.payload)
         kept = its.lineage if its else ()
         earlier = [self.post.open(*self.store.get_packet(packet)).packet for packet in kept]
-        student = Student(STUDENT, self.model, self.cal)
+        student = Student(STUDENT, self.model, self.cal, frozenset(kept))
         packets = [*earlier, delivery.packet]
         outcome = run_transfer(student, packets, self.domain, rules, silent)
         if isinstance(outcome, Taught):

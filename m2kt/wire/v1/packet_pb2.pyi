@@ -34,7 +34,7 @@ class KnowledgePacket(_message.Message):
     HEADS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def concepts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Concept]:
-        """Concepts, one for each row of the tensor `means`. At most 4096."""
+        """Concepts, one for each row of the tensor `means`. At most 16384."""
 
     @_builtins.property
     def traces(self) -> _containers.RepeatedCompositeFieldContainer[Global___Trace]:
@@ -132,7 +132,7 @@ class Concept(_message.Message):
     @_builtins.property
     def members(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Of a concept that the teacher found: ids of the facts that it is made of.
-        A fact belongs to one concept. All concepts together have at most 4096.
+        A fact belongs to one concept. All concepts together have at most 16384.
         """
 
     def __init__(

@@ -274,6 +274,9 @@ class LearnRequest(_message.Message):
     DISCOVER_FIELD_NUMBER: _builtins.int
     STRATEGY_FIELD_NUMBER: _builtins.int
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    QUORUM_FIELD_NUMBER: _builtins.int
+    COLLECT_S_FIELD_NUMBER: _builtins.int
+    FOLLOW_UP_FIELD_NUMBER: _builtins.int
     domain: _builtins.str
     """Name of the domain."""
     broker: _builtins.str
@@ -286,6 +289,19 @@ class LearnRequest(_message.Message):
     """How to combine several packets; empty for the student's own choice."""
     idempotency_key: _builtins.str
     """Chosen by the caller: the same key names the same transfer. 1 to 64 characters."""
+    quorum: _builtins.int
+    """Authentic packets of different content without which nothing is learnt. The
+    student's own number is the least; 0 for that.
+    """
+    collect_s: _builtins.float
+    """Seconds for collecting packets. When they have passed, the student goes on with
+    what has come, if that is enough. Never more than its own limit for one packet;
+    0: it waits for all sources, for each as long as that limit says.
+    """
+    follow_up: _builtins.bool
+    """Whether to learn as soon as enough has come. What comes later is then taken as a
+    transfer of its own, which an event of this one names.
+    """
     @_builtins.property
     def teachers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Teachers to ask, as `host:port`."""
@@ -299,10 +315,13 @@ class LearnRequest(_message.Message):
         discover: _builtins.bool = ...,
         strategy: _builtins.str = ...,
         idempotency_key: _builtins.str = ...,
+        quorum: _builtins.int = ...,
+        collect_s: _builtins.float = ...,
+        follow_up: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["broker", b"broker", "discover", b"discover", "domain", b"domain", "idempotency_key", b"idempotency_key", "strategy", b"strategy", "teachers", b"teachers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["broker", b"broker", "collect_s", b"collect_s", "discover", b"discover", "domain", b"domain", "follow_up", b"follow_up", "idempotency_key", b"idempotency_key", "quorum", b"quorum", "strategy", b"strategy", "teachers", b"teachers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

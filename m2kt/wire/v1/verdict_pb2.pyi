@@ -104,6 +104,8 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """"I failed, and the fault is mine." """
     REASON_UNPROMISING: _Reason.ValueType  # 38
     """"What I was shown of this promises too little; I did not fetch it." """
+    REASON_CONFLICT: _Reason.ValueType  # 39
+    """"Teachers contradict one another, and nothing tells me who is right." """
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Why a packet, a request or a candidate was refused, in the words of whoever refuses."""
@@ -186,6 +188,8 @@ REASON_INTERNAL: Reason.ValueType  # 37
 """"I failed, and the fault is mine." """
 REASON_UNPROMISING: Reason.ValueType  # 38
 """"What I was shown of this promises too little; I did not fetch it." """
+REASON_CONFLICT: Reason.ValueType  # 39
+""""Teachers contradict one another, and nothing tells me who is right." """
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
 
 class _Symptom:
@@ -268,6 +272,94 @@ CAUSE_NOT_FOLLOWED: Cause.ValueType  # 8
 """Facts are known, and steps are not put one after the other as they should be."""
 Global___Cause: _TypeAlias = Cause  # noqa: Y015
 
+class _Decision:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DecisionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Decision.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DECISION_UNSPECIFIED: _Decision.ValueType  # 0
+    """Never sent."""
+    DECISION_AGGREGATE: _Decision.ValueType  # 1
+    """The voters that are heard agree: their rule makes them one."""
+    DECISION_TOLD: _Decision.ValueType  # 2
+    """Traces that check say it."""
+    DECISION_UNOPPOSED: _Decision.ValueType  # 3
+    """One voter alone has it, or none can be held against another: equal shares."""
+    DECISION_ARBITRATE: _Decision.ValueType  # 4
+    """Voters differ; those are followed whom the root of trust, or enough others, confirm."""
+    DECISION_ABSTAIN: _Decision.ValueType  # 5
+    """Voters differ, or are too few: it is not learnt."""
+    DECISION_QUARANTINE: _Decision.ValueType  # 6
+    """All who have it are kept out of the whole lesson: it is not learnt."""
+
+class Decision(_Decision, metaclass=_DecisionEnumTypeWrapper):
+    """What is done about a concept."""
+
+DECISION_UNSPECIFIED: Decision.ValueType  # 0
+"""Never sent."""
+DECISION_AGGREGATE: Decision.ValueType  # 1
+"""The voters that are heard agree: their rule makes them one."""
+DECISION_TOLD: Decision.ValueType  # 2
+"""Traces that check say it."""
+DECISION_UNOPPOSED: Decision.ValueType  # 3
+"""One voter alone has it, or none can be held against another: equal shares."""
+DECISION_ARBITRATE: Decision.ValueType  # 4
+"""Voters differ; those are followed whom the root of trust, or enough others, confirm."""
+DECISION_ABSTAIN: Decision.ValueType  # 5
+"""Voters differ, or are too few: it is not learnt."""
+DECISION_QUARANTINE: Decision.ValueType  # 6
+"""All who have it are kept out of the whole lesson: it is not learnt."""
+Global___Decision: _TypeAlias = Decision  # noqa: Y015
+
+class _Fate:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Fate.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FATE_UNSPECIFIED: _Fate.ValueType  # 0
+    """Never sent."""
+    FATE_USED: _Fate.ValueType  # 1
+    """It has a share."""
+    FATE_TRIMMED: _Fate.ValueType  # 2
+    """The rule gave it none."""
+    FATE_OUTVOTED: _Fate.ValueType  # 3
+    """It said something else than those who are followed."""
+    FATE_UNALIGNED: _Fate.ValueType  # 4
+    """Its concepts do not fit what traces tell."""
+    FATE_ESTRANGED: _Fate.ValueType  # 5
+    """Over all concepts it differs from those with whom the others agree."""
+    FATE_DISTRUSTED: _Fate.ValueType  # 6
+    """Over all concepts it differs from the root of trust."""
+    FATE_ABSTAINED: _Fate.ValueType  # 7
+    """The concept is not learnt."""
+    FATE_REFUSED: _Fate.ValueType  # 8
+    """Its packet did not pass screening."""
+
+class Fate(_Fate, metaclass=_FateEnumTypeWrapper):
+    """What becomes of a voter."""
+
+FATE_UNSPECIFIED: Fate.ValueType  # 0
+"""Never sent."""
+FATE_USED: Fate.ValueType  # 1
+"""It has a share."""
+FATE_TRIMMED: Fate.ValueType  # 2
+"""The rule gave it none."""
+FATE_OUTVOTED: Fate.ValueType  # 3
+"""It said something else than those who are followed."""
+FATE_UNALIGNED: Fate.ValueType  # 4
+"""Its concepts do not fit what traces tell."""
+FATE_ESTRANGED: Fate.ValueType  # 5
+"""Over all concepts it differs from those with whom the others agree."""
+FATE_DISTRUSTED: Fate.ValueType  # 6
+"""Over all concepts it differs from the root of trust."""
+FATE_ABSTAINED: Fate.ValueType  # 7
+"""The concept is not learnt."""
+FATE_REFUSED: Fate.ValueType  # 8
+"""Its packet did not pass screening."""
+Global___Fate: _TypeAlias = Fate  # noqa: Y015
+
 @_typing.final
 class Verdict(_message.Message):
     """How a transfer ended."""
@@ -307,18 +399,24 @@ class Accepted(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     EVIDENCE_FIELD_NUMBER: _builtins.int
+    CONSENSUS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def evidence(self) -> Global___Evidence:
         """The exam that it passed."""
+
+    @_builtins.property
+    def consensus(self) -> Global___Consensus:
+        """What its teachers said."""
 
     def __init__(
         self,
         *,
         evidence: Global___Evidence | None = ...,
+        consensus: Global___Consensus | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["evidence", b"evidence"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["consensus", b"consensus", "evidence", b"evidence"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["evidence", b"evidence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["consensus", b"consensus", "evidence", b"evidence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -333,6 +431,7 @@ class Rejected(_message.Message):
     REASONS_FIELD_NUMBER: _builtins.int
     DETAILS_FIELD_NUMBER: _builtins.int
     EVIDENCE_FIELD_NUMBER: _builtins.int
+    CONSENSUS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def reasons(self) -> _containers.RepeatedScalarFieldContainer[Global___Reason.ValueType]:
         """At least one."""
@@ -345,16 +444,21 @@ class Rejected(_message.Message):
     def evidence(self) -> Global___Evidence:
         """The exam, if it came to one."""
 
+    @_builtins.property
+    def consensus(self) -> Global___Consensus:
+        """What the teachers said, if it came to that."""
+
     def __init__(
         self,
         *,
         reasons: _abc.Iterable[Global___Reason.ValueType] | None = ...,
         details: _abc.Iterable[_builtins.str] | None = ...,
         evidence: Global___Evidence | None = ...,
+        consensus: Global___Consensus | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["evidence", b"evidence"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["consensus", b"consensus", "evidence", b"evidence"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["details", b"details", "evidence", b"evidence", "reasons", b"reasons"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["consensus", b"consensus", "details", b"details", "evidence", b"evidence", "reasons", b"reasons"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -584,3 +688,211 @@ class Receipt(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Receipt: _TypeAlias = Receipt  # noqa: Y015
+
+@_typing.final
+class Consensus(_message.Message):
+    """Who gave what to a lesson of several teachers, by which rule."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RULE_FIELD_NUMBER: _builtins.int
+    HOSTILE_FIELD_NUMBER: _builtins.int
+    STANDINGS_FIELD_NUMBER: _builtins.int
+    DECISIONS_FIELD_NUMBER: _builtins.int
+    OPINIONS_FIELD_NUMBER: _builtins.int
+    rule: _builtins.str
+    """Name of the strategy, such as "geometric_median"."""
+    hostile: _builtins.int
+    """How many hostile voters it was to bear."""
+    @_builtins.property
+    def standings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Standing]:
+        """Of every voter."""
+
+    @_builtins.property
+    def decisions(self) -> _containers.RepeatedCompositeFieldContainer[Global___DecisionCount]:
+        """How many concepts were decided in each way; ways that do not occur are left out."""
+
+    @_builtins.property
+    def opinions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Opinion]:
+        """Of at most 256 concepts: the disputed ones first, then those on which voters are furthest apart."""
+
+    def __init__(
+        self,
+        *,
+        rule: _builtins.str = ...,
+        hostile: _builtins.int = ...,
+        standings: _abc.Iterable[Global___Standing] | None = ...,
+        decisions: _abc.Iterable[Global___DecisionCount] | None = ...,
+        opinions: _abc.Iterable[Global___Opinion] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decisions", b"decisions", "hostile", b"hostile", "opinions", b"opinions", "rule", b"rule", "standings", b"standings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Consensus: _TypeAlias = Consensus  # noqa: Y015
+
+@_typing.final
+class DecisionCount(_message.Message):
+    """How many concepts were decided in one way."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DECISION_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    decision: Global___Decision.ValueType
+    """The way."""
+    count: _builtins.int
+    """How many."""
+    def __init__(
+        self,
+        *,
+        decision: Global___Decision.ValueType = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "decision", b"decision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DecisionCount: _TypeAlias = DecisionCount  # noqa: Y015
+
+@_typing.final
+class Standing(_message.Message):
+    """One organisation, or one teacher that is in none, in the whole lesson."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VOTER_FIELD_NUMBER: _builtins.int
+    TEACHERS_FIELD_NUMBER: _builtins.int
+    ROOT_FIELD_NUMBER: _builtins.int
+    CONCEPTS_FIELD_NUMBER: _builtins.int
+    FATE_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
+    USED_FIELD_NUMBER: _builtins.int
+    OUTVOTED_FIELD_NUMBER: _builtins.int
+    SHARE_FIELD_NUMBER: _builtins.int
+    FIT_FIELD_NUMBER: _builtins.int
+    AFFINITY_FIELD_NUMBER: _builtins.int
+    voter: _builtins.str
+    """Its name."""
+    root: _builtins.bool
+    """Whether it is a root of trust."""
+    concepts: _builtins.int
+    """How many concepts it sent."""
+    fate: Global___Fate.ValueType
+    """Used, or why it is kept out."""
+    why: _builtins.str
+    """In one sentence; empty if it is used."""
+    used: _builtins.int
+    """In how many concepts it has a share."""
+    outvoted: _builtins.int
+    """On how many others were followed, because they differed."""
+    share: _builtins.float
+    """Mean of its shares in those that it has one in."""
+    fit: _builtins.float
+    """Share of the told concepts that a map which is not told of them finds."""
+    affinity: _builtins.float
+    """Mean cosine with the root of trust or, without one, with all others."""
+    @_builtins.property
+    def teachers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Its agents that sent something."""
+
+    def __init__(
+        self,
+        *,
+        voter: _builtins.str = ...,
+        teachers: _abc.Iterable[_builtins.str] | None = ...,
+        root: _builtins.bool = ...,
+        concepts: _builtins.int = ...,
+        fate: Global___Fate.ValueType = ...,
+        why: _builtins.str = ...,
+        used: _builtins.int = ...,
+        outvoted: _builtins.int = ...,
+        share: _builtins.float = ...,
+        fit: _builtins.float = ...,
+        affinity: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["affinity", b"affinity", "concepts", b"concepts", "fate", b"fate", "fit", b"fit", "outvoted", b"outvoted", "root", b"root", "share", b"share", "teachers", b"teachers", "used", b"used", "voter", b"voter", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Standing: _TypeAlias = Standing  # noqa: Y015
+
+@_typing.final
+class Opinion(_message.Message):
+    """What voters said of one concept, and what was done."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONCEPT_FIELD_NUMBER: _builtins.int
+    DECISION_FIELD_NUMBER: _builtins.int
+    DISPERSION_FIELD_NUMBER: _builtins.int
+    P_FIELD_NUMBER: _builtins.int
+    VOICES_FIELD_NUMBER: _builtins.int
+    concept: _builtins.str
+    """Its id."""
+    decision: Global___Decision.ValueType
+    """What was done about it."""
+    dispersion: _builtins.float
+    """Mean of 1 - cos over pairs of voters that are heard."""
+    p: _builtins.float
+    """Chance of that among honest voters, corrected for the number of concepts."""
+    @_builtins.property
+    def voices(self) -> _containers.RepeatedCompositeFieldContainer[Global___Voice]:
+        """Who said what."""
+
+    def __init__(
+        self,
+        *,
+        concept: _builtins.str = ...,
+        decision: Global___Decision.ValueType = ...,
+        dispersion: _builtins.float = ...,
+        p: _builtins.float = ...,
+        voices: _abc.Iterable[Global___Voice] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["concept", b"concept", "decision", b"decision", "dispersion", b"dispersion", "p", b"p", "voices", b"voices"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Opinion: _TypeAlias = Opinion  # noqa: Y015
+
+@_typing.final
+class Voice(_message.Message):
+    """What one voter said of one concept."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VOTER_FIELD_NUMBER: _builtins.int
+    SAYS_FIELD_NUMBER: _builtins.int
+    SHARE_FIELD_NUMBER: _builtins.int
+    FATE_FIELD_NUMBER: _builtins.int
+    voter: _builtins.str
+    """Its name."""
+    says: _builtins.str
+    """The state symbol that its point is nearest to; empty where none was looked for."""
+    share: _builtins.float
+    """Its share in the concept as it is learnt."""
+    fate: Global___Fate.ValueType
+    """What became of it."""
+    def __init__(
+        self,
+        *,
+        voter: _builtins.str = ...,
+        says: _builtins.str = ...,
+        share: _builtins.float = ...,
+        fate: Global___Fate.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fate", b"fate", "says", b"says", "share", b"share", "voter", b"voter"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Voice: _TypeAlias = Voice  # noqa: Y015
