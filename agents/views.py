@@ -15,7 +15,7 @@ from m2kt.reasons import Reason
 from m2kt.reputation import Reputation, Standing
 from m2kt.signing import Envelope
 from m2kt.verdict import Exam, Verdict
-from m2kt.wire import cards, verdicts
+from m2kt.wire import cards, numbers, verdicts
 from m2kt.wire.v1 import state_pb2, student_service_pb2, transfer_pb2
 
 
@@ -287,7 +287,7 @@ def foretelling_to_wire(view: Foretelling) -> student_service_pb2.ForetellRespon
                 outlook=None
                 if its.outlook is None
                 else student_service_pb2.Outlook(**asdict(its.outlook)),
-                reason=None if its.reason is None else verdicts.reason_to_wire(its.reason),
+                reason=None if its.reason is None else numbers.reason_to_wire(its.reason),
                 detail=its.detail,
             )
             for its in view.foretold
@@ -315,6 +315,6 @@ def _foretold_from_wire(message: student_service_pb2.Foretold) -> Foretold:
         )
         if message.HasField("outlook")
         else None,
-        reason=verdicts.reason_from_wire(message.reason) if message.HasField("reason") else None,
+        reason=numbers.reason_from_wire(message.reason) if message.HasField("reason") else None,
         detail=message.detail,
     )

@@ -15,6 +15,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import astuple, dataclass
 from typing import Final
 
+from m2kt import consensus
 from m2kt.consensus import Fate
 from m2kt.errors import RequestError
 from m2kt.identity import AgentId
@@ -41,8 +42,8 @@ TELLING: Final = frozenset(
 """Reasons that speak against a packet, not against the student, the network or the exam."""
 NOTHING_NEW: Final = frozenset({Reason.NO_GAIN})
 """Reasons that do so only if the student knew nothing before: who knows it all gains nothing."""
-KEPT_OUT: Final = frozenset({Fate.REFUSED, Fate.ESTRANGED, Fate.DISTRUSTED})
-"""What becomes of those that are to blame, whatever becomes of the lesson."""
+KEPT_OUT: Final = frozenset({Fate.ESTRANGED, Fate.DISTRUSTED})
+"""What becomes of those who contradict too many others, or a root of trust."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +151,8 @@ def evidence_of(
 
     Who was refused, or kept out of the lesson, is to blame whatever became of the others. Those
     whose word was taken share a success equally. Their failure is nobody's if they are several:
-    else a bad packet beside a good one would hurt both teachers.
+    else a bad packet beside a good one would hurt both teachers. Whom others confirm, or outvote,
+    counts only if the exam was passed: liars confirm each other too.
 
     Args:
         verdict: How the transfer ended, and what its teachers said, if it came to that.
@@ -158,17 +160,31 @@ def evidence_of(
         known: Whether the student had learnt the domain before.
     """
     heard = verdict.consensus.standings if verdict.consensus else ()
-    guilty = teachers & {name for its in heard if its.fate in KEPT_OUT for name in its.teachers}
-    idle = {name for its in heard if not its.used for name in its.teachers}
-    taught = teachers - guilty - idle
+    guilty = teachers & {name for its in heard if _to_blame(its) for name in its.teachers}
+    taught = teachers - guilty - {name for its in heard if not its.used for name in its.teachers}
     against = TELLING if known else TELLING | NOTHING_NEW
+    found = dict.fromkeys(guilty, Standing(rejected=1.0))
     if isinstance(verdict, Accepted):
-        credit = dict.fromkeys(taught, Standing(accepted=1 / max(1, len(taught))))
+        votes = {name: its for its in heard if its.used or its.outvoted for name in its.teachers}
+        for name in teachers - guilty:
+            passed = 1 / len(taught) if name in taught else 0.0
+            found[name] = _credited(passed, votes.get(name))
     elif len(taught) == 1 and not against.isdisjoint(verdict.reasons):
-        credit = dict.fromkeys(taught, Standing(rejected=1.0))
-    else:
-        credit = {}
-    return credit | dict.fromkeys(guilty, Standing(rejected=1.0))
+        found |= dict.fromkeys(taught, Standing(rejected=1.0))
+    return {name: its for name, its in found.items() if its != Standing()}
+
+
+def _to_blame(its: consensus.Standing) -> bool:
+    """Whether a voter was kept out for what it said, or refused for a reason of its own."""
+    refused = its.fate is Fate.REFUSED and not TELLING.isdisjoint(its.reasons)
+    return refused or its.fate in KEPT_OUT
+
+
+def _credited(passed: float, votes: consensus.Standing | None) -> Standing:
+    """What a success says of a teacher: its share in it, and how it voted."""
+    if votes is None:
+        return Standing(accepted=passed)
+    return Standing(accepted=passed, agreed=float(votes.confirmed), disputed=float(votes.outvoted))
 
 
 def weights(scores: Mapping[AgentId, float], roots: AbstractSet[AgentId]) -> dict[AgentId, float]:

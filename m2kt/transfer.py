@@ -159,6 +159,7 @@ def _with_refused(consensus: Consensus, refused: Refused) -> Consensus:
             root=packet.root,
             concepts=len(packet.packet.concepts),
             fate=Fate.REFUSED,
+            reasons=rejected.reasons,
             why="; ".join(rejected.details),
         )
         for packet, rejected in refused

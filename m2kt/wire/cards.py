@@ -23,7 +23,7 @@ from m2kt.signing import (
 )
 from m2kt.trust import TrustStore, key_id_of
 from m2kt.verdict import Receipt
-from m2kt.wire.numbers import value_of
+from m2kt.wire.numbers import reason_from_wire, reason_to_wire, value_of
 from m2kt.wire.v1 import agent_pb2, envelope_pb2, verdict_pb2
 from m2kt.wire.verdicts import (
     accuracy_from_wire,
@@ -34,8 +34,6 @@ from m2kt.wire.verdicts import (
     evidence_to_wire,
     meter_from_wire,
     meter_to_wire,
-    reason_from_wire,
-    reason_to_wire,
     state_from_wire,
     state_to_wire,
     verdict_from_wire,

@@ -142,16 +142,10 @@ def test_amounts_that_make_no_sense_are_refused(kind, named):
         kind(**named)
 
 
-def heard(name: AgentId, fate: Fate = Fate.USED, used: int = 3, outvoted: int = 0):
+def heard(name: AgentId, fate: Fate = Fate.USED, used: int = 3, **more):
     """How a voter that is in no organisation stands in a lesson."""
     return consensus.Standing(
-        voter=name,
-        teachers=(name,),
-        root=False,
-        concepts=9,
-        fate=fate,
-        used=used,
-        outvoted=outvoted,
+        voter=name, teachers=(name,), root=False, concepts=9, fate=fate, used=used, **more
     )
 
 
@@ -173,7 +167,9 @@ def test_a_success_is_shared_and_a_failure_of_several_is_nobodys():
 
 @pytest.mark.parametrize("fate", [Fate.REFUSED, Fate.ESTRANGED, Fate.DISTRUSTED])
 def test_who_is_kept_out_of_a_lesson_is_to_blame_and_nobody_who_came_with_it(fate):
-    standings = (heard(A), heard(B, fate, used=0), heard(AgentId("old"), fate, used=0))
+    why = (Reason.NOT_FINITE,) if fate is Fate.REFUSED else ()
+    kept_out = [heard(name, fate, used=0, reasons=why) for name in (B, AgentId("old"))]
+    standings = (heard(A), *kept_out)
     blamed = {B: Standing(rejected=1.0)}
     assert said(ACCEPTED, A, B, standings=standings) == blamed | {A: Standing(accepted=1.0)}
     assert said(Rejected((Reason.CONFLICT,)), A, B, standings=standings) == blamed
@@ -187,6 +183,27 @@ def test_who_is_kept_out_of_a_lesson_is_to_blame_and_nobody_who_came_with_it(fat
 def test_of_whom_nothing_was_learnt_has_no_share_in_a_success(fate):
     standings = (heard(A), heard(B, fate, used=0))
     assert said(ACCEPTED, A, B, standings=standings) == {A: Standing(accepted=1.0)}
+
+
+def test_a_packet_that_the_student_is_too_old_for_speaks_against_nobody():
+    why = (Reason.UNSUPPORTED_DOMAIN,)
+    strange = heard(B, Fate.REFUSED, used=0, reasons=why)
+    assert said(Rejected(why), B, standings=(strange,)) == {}
+    assert said(ACCEPTED, A, B, standings=(heard(A), strange)) == {A: Standing(accepted=1.0)}
+
+
+def test_whom_others_confirm_or_outvote_counts_once_the_exam_is_passed():
+    standings = (
+        heard(A, confirmed=3),
+        heard(B, confirmed=1, outvoted=2),
+        heard(C, used=0, outvoted=3),
+    )
+    assert said(ACCEPTED, A, B, C, standings=standings) == {
+        A: Standing(accepted=0.5, agreed=3.0),
+        B: Standing(accepted=0.5, agreed=1.0, disputed=2.0),
+        C: Standing(disputed=3.0),
+    }
+    assert said(Rejected((Reason.REGRESSION,)), A, B, C, standings=standings) == {}
 
 
 def test_of_an_organisation_only_those_are_credited_who_came():

@@ -74,6 +74,8 @@ def test_of_several_packets_it_is_said_whose_was_refused():
         assert outcome.verdict.consensus is not None
         fates = {its.teachers: its.fate for its in outcome.verdict.consensus.standings}
         assert fates.pop(("liar",)) is Fate.REFUSED
+        [no] = [its for its in outcome.verdict.consensus.standings if its.fate is Fate.REFUSED]
+        assert Reason.NOT_FINITE in no.reasons
         assert fates == {(name,): Fate.USED for name in others}
 
 

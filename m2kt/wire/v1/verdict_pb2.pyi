@@ -776,6 +776,8 @@ class Standing(_message.Message):
     SHARE_FIELD_NUMBER: _builtins.int
     FIT_FIELD_NUMBER: _builtins.int
     AFFINITY_FIELD_NUMBER: _builtins.int
+    CONFIRMED_FIELD_NUMBER: _builtins.int
+    REASONS_FIELD_NUMBER: _builtins.int
     voter: _builtins.str
     """Its name."""
     root: _builtins.bool
@@ -796,9 +798,15 @@ class Standing(_message.Message):
     """Share of the told concepts that a map which is not told of them finds."""
     affinity: _builtins.float
     """Mean cosine with the root of trust or, without one, with all others."""
+    confirmed: _builtins.int
+    """In how many of `used` others said the same, in a vote."""
     @_builtins.property
     def teachers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Its agents that sent something."""
+
+    @_builtins.property
+    def reasons(self) -> _containers.RepeatedScalarFieldContainer[Global___Reason.ValueType]:
+        """Codes of why its packet was refused; none of one that was not."""
 
     def __init__(
         self,
@@ -814,10 +822,12 @@ class Standing(_message.Message):
         share: _builtins.float = ...,
         fit: _builtins.float = ...,
         affinity: _builtins.float = ...,
+        confirmed: _builtins.int = ...,
+        reasons: _abc.Iterable[Global___Reason.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["affinity", b"affinity", "concepts", b"concepts", "fate", b"fate", "fit", b"fit", "outvoted", b"outvoted", "root", b"root", "share", b"share", "teachers", b"teachers", "used", b"used", "voter", b"voter", "why", b"why"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["affinity", b"affinity", "concepts", b"concepts", "confirmed", b"confirmed", "fate", b"fate", "fit", b"fit", "outvoted", b"outvoted", "reasons", b"reasons", "root", b"root", "share", b"share", "teachers", b"teachers", "used", b"used", "voter", b"voter", "why", b"why"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
