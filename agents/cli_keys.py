@@ -81,7 +81,11 @@ def revoke(
     reason: Annotated[str, typer.Option("--reason", help="Why.")] = "revoked by its owner",
     as_json: Json = False,
 ) -> None:
-    """Trusts a key no longer; it does not come back. See also `m2kt unlearn --key`."""
+    """Trusts a key no longer; it does not come back.
+
+    A student un-learns what the key signed at its next start; `m2kt unlearn --key` tells one
+    that is running.
+    """
     path = read_settings(config).trust_file
     store = load_trust(path).revoke(KeyId(key), reason)
     save_trust(path, store)

@@ -1,6 +1,6 @@
-"""`m2kt learn`, `watch`, `ask`, `history`, `unlearn`: talking to a student.
+"""`m2kt learn`, `watch`, `ask`, `history`, `unlearn`, `teachers`: talking to a student.
 
-Owns: these commands. Does not own: the calls (client), how text looks (console).
+Owns: these commands. Does not own: the calls (client), what they say of transfers (showing).
 """
 
 import asyncio
@@ -13,18 +13,18 @@ import typer
 from rich.markup import escape
 from rich.text import Text
 
-from m2kt import symptoms
 from m2kt.errors import NotFoundError, RequestError
 from m2kt.identity import KeyId, PacketId, TransferId
-from m2kt.progress import Event, TransferState
-from m2kt.reasons import SENTENCES
+from m2kt.progress import Event
+from m2kt.reputation import Reputation
 from m2kt.symptoms import Diagnosis
-from m2kt.verdict import Accepted, Verdict
+from m2kt.verdict import Accepted
 
 from . import console
 from .client import PeerClient
 from .settings import TlsFiles, read_settings
-from .views import Foretelling, StateView, TransferView
+from .showing import show_diagnosis, show_event, show_foretelling, show_verdict
+from .views import Foretelling, StateView, TransferView, UnlearntView
 
 T = TypeVar("T")
 
@@ -56,12 +56,6 @@ _NO_SAMPLE = (
     "expected --dry-run with --teacher alone, found --broker; name teachers, they are asked for a"
     " sample"
 )
-COLORS = {
-    TransferState.COMMITTED: "green",
-    TransferState.REJECTED: "yellow",
-    TransferState.FAILED: "red",
-    TransferState.ROLLED_BACK: "yellow",
-}
 
 
 def done(work: Coroutine[Any, Any, T]) -> T:
@@ -187,8 +181,8 @@ def history(
         console.emit({"states": rows})
         return
     for state, diagnosis in found:
-        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(state.at_s))
-        console.out.print(f"{state.digest[:15]}  {when}  {escape(state.note)}", highlight=False)
+        line = f"{state.digest[:15]}  {_when(state.at_s)}  {escape(state.note)}"
+        console.out.print(line, highlight=False)
         for name, skill in state.skills.items():
             for packet in skill.lineage:  # whole ids on one line: `unlearn` wants them
                 console.out.print(f"    {name} from packet {packet}", soft_wrap=True)
@@ -205,41 +199,58 @@ def unlearn(
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Moves a student to a state that holds nothing of a packet, or of a key."""
+    """Moves a student to a state without a packet, or a key; what remains is aligned anew."""
     if bool(packet) == bool(key):
         raise RequestError("expected --packet or --key, found both or neither; name one")
 
-    async def work() -> Any:  # noqa: ANN401
+    async def work() -> UnlearntView:
         async with PeerClient(student, tls=tls_of(config)) as peer:
             named: dict[str, Any] = {"packet": PacketId(packet)} if packet else {"key": KeyId(key)}
             return await peer.unlearn(**named, timeout_s=timeout)
 
-    head, moved = done(work())
+    found = done(work())
     if as_json:
-        console.emit({"head": head, "moved": moved})
+        outcome = "moved" if found.moved else "nothing to do"
+        outcome = "realigning" if found.realigning else outcome
+        console.emit(console.plain(found) | {"outcome": outcome})
         return
-    left = ", ".join(head.skills) or "no skill"
-    console.out.print(f"HEAD {'moved to' if moved else 'stays at'} {head.digest} with {left}")
+    left = ", ".join(found.head.skills) or "no skill"
+    where = "moved to" if found.moved else "stays at"
+    _line(f"HEAD {where} {found.head.digest} with {left}")
+    for its in found.realigning:
+        _line(f"aligning what remains of {its.domain}: m2kt watch {its.transfer}")
 
 
-def show_foretelling(domain: str, told: Foretelling, *, as_json: bool) -> None:
-    """What a student expects of each teacher. Exit code 1 if it would refuse one."""
-    refused = [its for its in told.foretold if its.reason is not None]
+def teachers(
+    student: StudentAt, timeout: Timeout = 30.0, config: Config = None, as_json: Json = False
+) -> None:
+    """Lists whose packets a student has judged, and how they have held up."""
+
+    async def work() -> tuple[Reputation, ...]:
+        async with PeerClient(student, tls=tls_of(config)) as peer:
+            return await peer.teachers(timeout_s=timeout)
+
+    found = done(work())
+    figures = ("accepted", "rejected", "agreed", "disputed")
     if as_json:
-        rows = [console.plain(its) | {"learns": its.reason is None} for its in told.foretold]
-        console.emit({"domain": domain, "threshold": told.threshold, "foretold": rows})
-    else:
-        figures = ("before", "recognised", "depth", "steadiness", "gain")
-        heads = [f"#{'foretold gain' if name == 'gain' else name}" for name in figures]
-        shown = console.table("", "teacher", *heads, "it would")
-        for its in told.foretold:
-            cells = [console.cell(getattr(its.outlook, name, None)) for name in figures]
-            shown.add_row(Text(its.teacher), *cells, "refuse" if its.reason else "learn")
-        console.out.print(shown)
-        for its in refused:
-            console.out.print(Text(f"{its.teacher}: {its.reason}. {its.detail}", style="yellow"))
-    if refused:
-        raise typer.Exit(console.DECLINED)
+        rows = [console.plain(its.total) for its in found]
+        named = [{"teacher": its.teacher, "score": its.score} for its in found]
+        console.emit({"teachers": [a | b for a, b in zip(named, rows, strict=True)]})
+        return
+    shown = console.table("", "teacher", "#score", *(f"#{name}" for name in figures), "last change")
+    for its in found:
+        cells = [f"{getattr(its.total, name):g}" for name in figures]
+        shown.add_row(Text(its.teacher), f"{its.score:.3f}", *cells, _when(its.total.at_s))
+    console.out.print(shown)
+
+
+def _when(at_s: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at_s))
+
+
+def _line(text: str) -> None:
+    """One line, never broken: ids are there to be copied."""
+    console.out.print(text, soft_wrap=True, highlight=False)
 
 
 async def _suffered(
@@ -265,20 +276,6 @@ async def _watched(
     return events
 
 
-def show_event(event: Event) -> None:
-    """One line on stderr: number, state, message, figures."""
-    line = Text(f"{event.number:4d} ", style="dim")
-    line.append(f"{event.state.value:<14}", style=COLORS.get(event.state, "cyan"))
-    line.append(event.message)
-    figures = "  ".join(
-        f"{name} {value:.4g}"
-        for name, value in sorted(event.figures.items())
-        if value and name not in {"step", "phase"}
-    )
-    line.append(f"  {figures}" if figures else "", style="dim")
-    console.err.print(line)
-
-
 def _end(view: TransferView, events: list[Event], *, as_json: bool) -> None:
     if as_json:
         console.emit({"transfer": view, "events": events})
@@ -286,29 +283,3 @@ def _end(view: TransferView, events: list[Event], *, as_json: bool) -> None:
         show_verdict(view.verdict)
     if not isinstance(view.verdict, Accepted):
         raise typer.Exit(console.DECLINED)
-
-
-def show_verdict(verdict: Verdict) -> None:
-    """The verdict and the exam behind it."""
-    if isinstance(verdict, Accepted):
-        console.out.print("[bold green]accepted[/bold green]")
-    else:
-        for reason in verdict.reasons:
-            console.out.print(f"[bold yellow]rejected[/bold yellow]: {reason}. {SENTENCES[reason]}")
-        for detail in verdict.details:
-            console.out.print(Text(f"  {detail}"))
-    if verdict.evidence is None:
-        return
-    shown = console.table("", "level", "#before", "#after")
-    for level, before in verdict.evidence.before.items():
-        after = verdict.evidence.after.get(level, 0.0)
-        shown.add_row(str(level), f"{before:.3f}", f"{after:.3f}")
-    console.out.print(shown)
-    show_diagnosis(verdict.evidence.diagnosis)
-
-
-def show_diagnosis(diagnosis: Sequence[Diagnosis]) -> None:
-    """What a lesson suffered from: what shows, what was found, what to try."""
-    for its in diagnosis:
-        console.out.print(Text(f"{its.symptom}. {symptoms.SENTENCES[its.symptom]}", style="yellow"))
-        console.out.print(Text(f"  {its.sentence}"))

@@ -24,6 +24,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from m2kt.errors import DeadlineError, PeerUnavailableError
 from m2kt.identity import AgentCard, KeyId, PacketId, TransferId
 from m2kt.progress import Event
+from m2kt.reputation import Reputation
 from m2kt.signing import Envelope
 from m2kt.wire import cards, verdicts
 from m2kt.wire.v1 import student_service_pb2 as student_pb
@@ -36,7 +37,7 @@ from .channel import open_channel
 from .errors import peer_errors
 from .parts import Chunk, part_of
 from .settings import TlsFiles
-from .views import AnswerView, ExamView, Foretelling, StateView, TransferView
+from .views import AnswerView, ExamView, Foretelling, StateView, TransferView, UnlearntView
 
 if TYPE_CHECKING:  # needs torch, as few who call do
     from m2kt.transferability import ConceptSample
@@ -139,6 +140,12 @@ class PeerClient:
         request = student_pb.DescribeStudentRequest()
         found = await self._answer(self.student.DescribeStudent(request, timeout=timeout_s))
         return cards.card_from_wire(found.student), views.student_state_from_wire(found.head)
+
+    async def teachers(self, *, timeout_s: float) -> tuple[Reputation, ...]:
+        """How the packets of each of the student's teachers have held up so far."""
+        request = student_pb.DescribeStudentRequest()
+        found = await self._answer(self.student.DescribeStudent(request, timeout=timeout_s))
+        return tuple(map(views.reputation_from_wire, found.teachers))
 
     async def foretell(
         self, domain: str, *, teachers: Sequence[str], timeout_s: float
@@ -253,15 +260,15 @@ class PeerClient:
 
     async def unlearn(
         self, *, packet: PacketId | None = None, key: KeyId | None = None, timeout_s: float
-    ) -> tuple[StateView, bool]:
-        """Un-learns one packet, or all that a key signed: the new state, and whether HEAD moved."""
+    ) -> UnlearntView:
+        """Un-learns one packet, or all that a key signed."""
         request = student_pb.UnlearnRequest()
         if packet is not None:
             request.packet_id = packet
         if key is not None:
             request.key_id = key
         found = await self._answer(self.student.Unlearn(request, timeout=timeout_s))
-        return views.student_state_from_wire(found.head), found.moved
+        return views.unlearnt_from_wire(found)
 
     async def history(self, *, limit: int = 0, timeout_s: float) -> tuple[StateView, ...]:
         """The states that the student has been in, newest first."""

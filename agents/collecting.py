@@ -1,7 +1,7 @@
 """Many sources asked at the same time, and how long they are waited for.
 
 Owns: `Collection`.
-Does not own: how one source is asked (fetching), what came of it (gathered).
+Does not own: how one source is asked (fetching), what came of it (gathering).
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from typing import Any, final
 from m2kt.errors import M2KTError
 from m2kt.reasons import Reason
 
-from .gathered import Gathered, Refusal, Result
+from .gathering import Gathered, Refusal, Result
 
 logger = logging.getLogger(__name__)
 

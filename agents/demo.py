@@ -30,13 +30,13 @@ from . import console, contest
 from .broker_client import BrokerClient
 from .cast import DOMAIN, LIAR, TEACHERS, Cast, cast
 from .claims import claims
-from .cli_student import show_event
 from .client import PeerClient
 from .gauge import Gauge
 from .observer import observed, until_registered
 from .record import agent_row, loss_row, machine, packet_row, receipt_row, tell, verdict_row
 from .report import build_page
 from .settings import Settings
+from .showing import show_event
 from .stage import Stage
 from .tampering import TamperingRelay
 from .views import TransferView

@@ -32,7 +32,7 @@ from .broker_client import BrokerClient
 from .client import PeerClient
 from .collecting import Collection
 from .foretelling import Exam, Foreteller
-from .gathered import Gathered, Received, Refusal, Result
+from .gathering import Gathered, Received, Refusal, Result
 from .intake import Intake, reopened
 from .orders import MOST_TEACHERS, LearnOrder, packet_source
 from .parts import Chunk

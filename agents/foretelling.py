@@ -19,7 +19,7 @@ from m2kt.reasons import Reason
 from m2kt.transferability import DEPTH_POWER, ConceptSample, Outlook, outlook
 
 from .client import PeerClient
-from .gathered import Refusal
+from .gathering import Refusal
 from .learner import Aptitude, KeptCal
 from .resources import StudentResources
 from .views import Foretold, OutlookView

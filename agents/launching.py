@@ -16,7 +16,9 @@ from m2kt.disk import disk_errors
 from m2kt.identity import AgentCard, Role
 from m2kt.journal import Journal
 from m2kt.registry import RegistryLimits
+from m2kt.reputation import ReputationRules
 from m2kt.signing import Envelope
+from m2kt.standings import Standings
 from m2kt.wire import cards
 
 from .broker import BrokerAgent, BrokerResources, broker_service
@@ -168,7 +170,8 @@ async def _start_student(settings: Settings, make_host: MakeHost, clock: Clock) 
     resources = StudentResources(
         credentials=load_credentials(settings, domains.names()),
         store=Store(folder / "store"),
-        journal=Journal(folder / "journal.sqlite"),
+        journal=(journal := Journal(folder / "journal.sqlite")),
+        standings=Standings(journal.database, settings.rules_for("reputation", ReputationRules)),
         host=make_host(settings),
         spool=Spool(folder / "spool"),
         limits=settings.limits,

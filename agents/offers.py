@@ -23,7 +23,7 @@ from m2kt.progress import TransferState
 from m2kt.reasons import Reason
 from m2kt.signing import Envelope
 
-from .gathered import Gathered, Received
+from .gathering import Gathered, Received
 from .intake import Intake
 from .ledger import Ledger
 from .orders import LearnOrder

@@ -12,13 +12,13 @@ from typing import Final
 
 from m2kt.digest import digest_of
 from m2kt.errors import RequestError
-from m2kt.identity import PacketId, TransferId
+from m2kt.identity import KeyId, PacketId, TransferId
 from m2kt.journal import Transfer
 
 MOST_TEACHERS: Final = 16
 MOST_KEY_CHARACTERS: Final = 64
 _PACKET: Final = "packet "
-_LATER: Final = ("quorum", "collect_s", "follow_up", "follows", "packets")
+_LATER: Final = ("quorum", "collect_s", "follow_up", "follows", "packets", "unlearnt")
 """Fields that the first orders did not have."""
 
 
@@ -40,6 +40,8 @@ class LearnOrder:
         follow_up: Whether to learn as soon as `quorum` is met, and from the others later.
         follows: The transfer whose late packets this order takes; None if it takes nobody's.
         packets: Ids of packets that the broker keeps and that are to be fetched.
+        unlearnt: Packets and keys that were un-learnt: what else the present skill was learnt
+            from, and is kept, is aligned anew, from nothing.
     """
 
     domain: str
@@ -54,6 +56,7 @@ class LearnOrder:
     follow_up: bool = False
     follows: TransferId | None = None
     packets: tuple[PacketId, ...] = ()
+    unlearnt: tuple[PacketId | KeyId, ...] = ()
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.key) <= MOST_KEY_CHARACTERS:
@@ -66,7 +69,8 @@ class LearnOrder:
                 f"expected at most {MOST_TEACHERS} teachers, found {len(self.teachers)}; learn from"
                 " some of them first"
             )
-        somebody = self.teachers or self.pushed or (self.discover and self.broker) or self.packets
+        named = self.teachers or self.packets or self.unlearnt
+        somebody = named or self.pushed or (self.discover and self.broker)
         if not somebody:
             raise RequestError(
                 "expected addresses of teachers, or a broker and discover = true, found neither;"
@@ -128,7 +132,7 @@ class LearnOrder:
 def order_from_json(text: str) -> LearnOrder:
     """From JSON; inverse of `LearnOrder.to_json`."""
     found = json.loads(text)
-    named = {name: tuple(found.get(name, ())) for name in ("teachers", "packets")}
+    named = {name: tuple(found.get(name, ())) for name in ("teachers", "packets", "unlearnt")}
     return LearnOrder(**{**found, **named})
 
 

@@ -30,7 +30,7 @@ from m2kt.errors import RequestError
 from m2kt.identity import AgentId, Role, agent_id
 
 PREFIX: Final = "M2KT_"
-RULES: Final = ("extract", "screen", "combine", "align", "verify", "registry")
+RULES: Final = ("extract", "screen", "combine", "align", "verify", "registry", "reputation")
 """Tables that are handed on unread, to `built`, by the role that uses them."""
 MODEL_FILES: Final = ("config.json", "adapter_config.json")
 """A folder with one of these is a model's: a whole one, or adapters of peft."""

@@ -14,6 +14,7 @@ from m2kt.domain import answer_in
 from m2kt.errors import BusyError, RequestError
 from m2kt.history import StudentState
 from m2kt.identity import AgentCard, KeyId, ModelCard, PacketId, TransferId
+from m2kt.reputation import Reputation
 
 from .fetching import Fetcher
 from .foretelling import Foreteller
@@ -24,7 +25,8 @@ from .orders import MOST_TEACHERS, LearnOrder
 from .receipts import deliver
 from .resources import StudentResources
 from .transfers import Transfers
-from .views import AnswerView, ExamView, Foretelling
+from .unlearning import Unlearning
+from .views import AnswerView, ExamView, Foretelling, UnlearntView
 
 logger = logging.getLogger(__name__)
 
@@ -50,10 +52,15 @@ class StudentAgent:
         self._foreteller = Foreteller(resources, self._skill)
         self._fetcher = Fetcher(resources, lambda: self.card, self._foreteller)
         self._transfers = Transfers(resources, self.ledger, self._fetcher.gather, self._deliver)
+        self._unlearning = Unlearning(resources, self.ledger)
         self.offers = Offers(resources, self.ledger, self._transfers)
 
     def recover(self) -> None:
-        """Goes on with what a crash has interrupted; call it once, after the start."""
+        """Un-learns what is not trusted any more, and goes on with what a crash has interrupted.
+
+        Call it once, after the start.
+        """
+        self._unlearning.recover()
         self._transfers.recover()
 
     async def close(self) -> None:
@@ -133,21 +140,22 @@ class StudentAgent:
         questions, exam = await self._resources.host.call("examine", paper, kept)
         return ExamView(questions, exam, head)
 
-    async def unlearn(
-        self, *, packet: PacketId | None, key: KeyId | None
-    ) -> tuple[StudentState, bool]:
-        """Moves HEAD to a state without a packet, or without all that a key signed."""
-        store = self._resources.store
-        head = self.state
+    async def unlearn(self, *, packet: PacketId | None, key: KeyId | None) -> UnlearntView:
+        """Moves HEAD away from a packet, or from all that a key signed; aligns what remains."""
         packets = frozenset({packet}) if packet else frozenset[PacketId]()
         keys = frozenset({key}) if key else frozenset[KeyId]()
-        names = {*packets, *keys}
-        if not any(skill.touches(names) for skill in head.skills.values()):
-            return head, False
-        state = store.unlearnt(packets=packets, keys=keys, at_s=self._resources.clock())
-        await asyncio.to_thread(store.advance, state, expected=head.digest)
-        self._transfers.roll_back()
-        return state, True
+        async with self._transfers.moving:
+            done = self._unlearning.unlearn(packets, keys)
+        for its in done.realigning:
+            self._transfers.realign(its.transfer)
+        if done.moved:
+            self._transfers.roll_back()
+        return done
+
+    @property
+    def reputations(self) -> tuple[Reputation, ...]:
+        """How the packets of each of its teachers have held up so far."""
+        return self._resources.standings.all(now_s=self._resources.clock())
 
     def history(self, limit: int) -> tuple[StudentState, ...]:
         """The states that it has been in, newest first; `limit` 0 for all."""

@@ -42,7 +42,11 @@ class StudentServicer(StudentServiceServicer):
         self, request: pb.DescribeStudentRequest, context: Context
     ) -> pb.DescribeStudentResponse:
         state = views.student_state_to_wire(views.state_view(self._agent.state))
-        return pb.DescribeStudentResponse(student=cards.card_to_wire(self._agent.card), head=state)
+        return pb.DescribeStudentResponse(
+            student=cards.card_to_wire(self._agent.card),
+            head=state,
+            teachers=[views.reputation_to_wire(its) for its in self._agent.reputations],
+        )
 
     async def Foretell(self, request: pb.ForetellRequest, context: Context) -> pb.ForetellResponse:
         found = await self._agent.foretell(request.domain, request.teachers)
@@ -125,13 +129,11 @@ class StudentServicer(StudentServiceServicer):
         target = request.WhichOneof("target")
         if target is None:
             raise RequestError("expected a packet or a key to un-learn, found neither; name one")
-        state, moved = await self._agent.unlearn(
+        done = await self._agent.unlearn(
             packet=PacketId(request.packet_id) if target == "packet_id" else None,
             key=KeyId(request.key_id) if target == "key_id" else None,
         )
-        return pb.UnlearnResponse(
-            head=views.student_state_to_wire(views.state_view(state)), moved=moved
-        )
+        return views.unlearnt_to_wire(done)
 
     async def ListHistory(
         self, request: pb.ListHistoryRequest, context: Context

@@ -7,69 +7,58 @@ noted; the CAL and the receipt are kept before HEAD moves; HEAD moves before the
 noted. After a restart a transfer whose packets are sealed goes on, one whose packets were
 still coming collects the rest, one whose state is in the history has been committed, or
 rolled back if a later state un-learnt it; an offer whose packet had not come ends.
+Un-learning moves HEAD at any time: a lesson that rests on what is gone ends, any other goes
+on from the new HEAD.
 
 Owns: `Transfers`, the state machine.
-Does not own: how packets get here (fetching, intake), training (learner), records (ledger).
+Does not own: how packets get here (fetching, intake), whether they are enough (gathering), the
+lesson (studying), records (ledger).
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
+from itertools import takewhile
 from typing import Final, final
 
 from m2kt.digest import Digest
-from m2kt.errors import BusyError, M2KTError, RequestError, StoreError, TrustError
-from m2kt.history import Skill, StudentState, forgotten
-from m2kt.identity import PacketId, TransferId
-from m2kt.meter import DataMeter
+from m2kt.errors import BusyError, M2KTError, RequestError, StoreError
+from m2kt.history import Skill, StudentState, ever_unlearnt, forgotten
+from m2kt.identity import TransferId
+from m2kt.journal import Transfer
 from m2kt.packet import AuthenticPayload
-from m2kt.progress import Progress, TransferState
+from m2kt.progress import FINAL, Progress, TransferState
 from m2kt.reasons import Reason
-from m2kt.transfer import Declined
 from m2kt.verdict import Receipt, Rejected, Verdict
 from m2kt.wire import cards
 
-from .gathered import Gathered, Received
-from .intake import reopened
-from .learner import Assignment, KeptCal, Learnt
+from .gathering import UNDECIDED, Gather, Gathered, remaining, sealed, too_few, wanted
+from .learner import Learnt
 from .ledger import Ledger
 from .orders import LearnOrder, collection_of, order_from_json
 from .resources import StudentResources
+from .studying import Course, Studies
 
 logger = logging.getLogger(__name__)
 
 _S = TransferState
-UNDECIDED: Final = frozenset(
-    {Reason.PEER_UNAVAILABLE, Reason.DEADLINE, Reason.INTERRUPTED, Reason.STORAGE, Reason.INTERNAL}
-)
-"""Reasons that say nothing about a packet: a transfer that ends for these alone has FAILED."""
 _LOST: Final = (
-    "expected the packet of an offer, found that I stopped before it came; offer it again"
+    "expected the packets of a transfer after a restart, found that they had not come; offer"
+    " them, or ask me, again"
 )
-
 
 Collect = Callable[[LearnOrder, TransferId], Awaitable[Gathered]]
-Gather = Callable[[TransferId], Awaitable[Gathered]]
 Deliver = Callable[[TransferId, LearnOrder], Awaitable[None]]
-
-
-@dataclass(slots=True)
-class _Course:
-    """One transfer on its way. `head` is the state that it started from."""
-
-    transfer: TransferId
-    order: LearnOrder
-    head: Digest
-    payloads: tuple[AuthenticPayload, ...] = ()
-    meter: DataMeter = field(default_factory=DataMeter)
-    probe_items: int = 0
 
 
 @final
 class Transfers:
-    """Carries out orders, one at a time."""
+    """Carries out orders, one at a time.
+
+    Attributes:
+        moving: Held by whoever moves HEAD, from looking at it to the end.
+    """
 
     def __init__(
         self, resources: StudentResources, ledger: Ledger, collect: Collect, deliver: Deliver
@@ -78,9 +67,15 @@ class Transfers:
         self._ledger = ledger
         self._collect = collect
         self._deliver = deliver
+        self._studies = Studies(resources, ledger)
         self._turn = asyncio.Lock()
+        self.moving = asyncio.Lock()
         self._tasks: dict[TransferId, asyncio.Task[None]] = {}
-        self.learning = False
+
+    @property
+    def learning(self) -> bool:
+        """Whether the model is at work for a transfer."""
+        return self._studies.learning
 
     def begin(self, order: LearnOrder) -> TransferId:
         """Puts an order in the queue; the same key names the same transfer.
@@ -105,6 +100,12 @@ class Transfers:
         self._tasks[transfer] = task
         task.add_done_callback(lambda _: self._tasks.pop(transfer, None))
 
+    def realign(self, transfer: TransferId) -> None:
+        """Begins the work on a re-alignment that the ledger knows, unless it is under way."""
+        record = self._resources.journal.transfer(transfer)
+        if transfer not in self._tasks and record.state not in FINAL:
+            self._go_on(record)
+
     def recover(self) -> None:
         """After a restart: ends what cannot go on, and goes on with what can."""
         self._resources.journal.forget_expired(now_s=self._resources.clock())
@@ -113,14 +114,24 @@ class Transfers:
             order = order_from_json(record.request.decode())
             if record.id in published:
                 self._end(record.id, _S.COMMITTED, "HEAD had moved before I was stopped")
-            elif order.pushed and not record.packets:
+            elif not record.packets and (order.pushed or order.unlearnt):
                 self.refuse(record.id, order, Reason.INTERRUPTED, _LOST)
             else:
                 self._ledger.reopen(record.id)
-                known = partial(self._again, record.packets)
-                gather = known if record.packets else partial(self._collect, order)
-                self.carry_out(record.id, order, gather)
+                self._go_on(record)
         self.roll_back()
+
+    def _go_on(self, record: Transfer) -> None:
+        """Begins the work on a transfer: with packets that are sealed, or from the start."""
+        order = order_from_json(record.request.decode())
+        again = remaining if order.unlearnt else sealed
+
+        async def gather(transfer: TransferId) -> Gathered:
+            if not record.packets:
+                return await self._collect(order, transfer)
+            return await again(self._resources, record.packets)
+
+        self.carry_out(record.id, order, gather)
 
     def roll_back(self) -> None:
         """Notes which transfers un-learning has undone; a second time it changes nothing."""
@@ -138,7 +149,7 @@ class Transfers:
 
     def refuse(self, transfer: TransferId, order: LearnOrder, reason: Reason, detail: str) -> None:
         """Ends a transfer whose packets did not come as they should."""
-        course = _Course(transfer, order, self._resources.store.head())
+        course = Course(transfer, order, self._resources.store.head())
         self._decline(course, Rejected((reason,), (detail,)))
 
     def authenticated(self, transfer: TransferId, payloads: Sequence[AuthenticPayload]) -> None:
@@ -150,7 +161,7 @@ class Transfers:
 
     async def _run(self, transfer: TransferId, order: LearnOrder, gather: Gather) -> None:
         async with self._turn:
-            course = _Course(transfer, order, self._resources.store.head())
+            course = Course(transfer, order, self._resources.store.head())
             try:
                 await self._advance(course, gather)
             except M2KTError as error:
@@ -161,9 +172,11 @@ class Transfers:
                 self._decline(course, Rejected((Reason.INTERNAL,), (detail,)))
         await self._deliver(transfer, order)
 
-    async def _advance(self, course: _Course, gather: Gather) -> None:
+    async def _advance(self, course: Course, gather: Gather) -> None:
         """The whole way of a transfer."""
-        gathered = await self._only_new(course.order, await gather(course.transfer))
+        gathered = self._only_new(course.order, await gather(course.transfer))
+        gathered = wanted(self._resources, gathered)
+        course.head = self._resources.store.head()  # un-learning may have moved it meanwhile
         for refusal in gathered.refusals:
             line = f"{refusal.source}: {refusal.reason}: {refusal.detail}"
             self._ledger.tell(course.transfer, Progress(line))
@@ -173,25 +186,23 @@ class Transfers:
         if self._ledger.state(course.transfer) is _S.OFFERED:  # told once, not after a restart
             self._ledger.tell(course.transfer, Progress(gathered.summary(enough=enough)))
         if not enough:
-            self._decline(course, _too_few(gathered, quorum))
+            self._decline(course, too_few(gathered, quorum))
             return
         if gathered.late:
             self._follow(course, gathered.late)
         self.authenticated(course.transfer, gathered.payloads)
-        outcome = await self._study(course)
-        course.meter, course.probe_items = outcome.meter, outcome.probe_items
+        outcome = await self._studies.outcome(course)
         if isinstance(outcome, Learnt):
             await self._commit(course, outcome)
         else:
             self._decline(course, outcome.verdict)
 
-    async def _only_new(self, order: LearnOrder, gathered: Gathered) -> Gathered:
+    def _only_new(self, order: LearnOrder, gathered: Gathered) -> Gathered:
         """Of what a follow-up has gathered, that which the first lesson did not have."""
         if not order.follows:
             return gathered
         packets = self._resources.journal.transfer(order.follows).packets
-        first = await self._again(packets, order.follows)
-        return gathered.without({payload.content_digest for payload in first.payloads})
+        return gathered.without({self._resources.store.get_manifest(its)[1] for its in packets})
 
     def _quorum(self, order: LearnOrder) -> int:
         """Different contents that have to come: one more to those of a lesson that was accepted."""
@@ -199,7 +210,7 @@ class Transfers:
             return 1
         return order.quorum_for(self._resources.limits.quorum)
 
-    def _follow(self, course: _Course, late: Sequence[str]) -> None:
+    def _follow(self, course: Course, late: Sequence[str]) -> None:
         """Begins the transfer that takes what comes later; it has its turn after this one."""
         order = course.order.following(course.transfer, late)
         try:
@@ -213,67 +224,36 @@ class Transfers:
         if is_new:
             self.carry_out(transfer, order, partial(self._collect, order))
 
-    async def _study(self, course: _Course) -> Learnt | Declined:
-        """Lets the host learn from the new packets together with those of the present skill."""
-        store, domain = self._resources.store, course.order.domain
-        skill = store.state(course.head).skills.get(domain)
-        earlier: list[AuthenticPayload] = []
-        current: KeptCal | None = None
-        if skill is not None:
-            current = KeptCal(skill.cal, *await asyncio.to_thread(store.get_cal, skill.cal))
-            earlier = await self._earlier(course, skill)
-        assignment = Assignment(
-            domain=domain,
-            payloads=(*earlier, *course.payloads),
-            current=current,
-            lineage=frozenset(skill.lineage if skill else ()),
-            strategy=course.order.strategy,
-        )
-        self.learning = True
-        try:
-            return await self._listen(course, assignment)
-        finally:
-            self.learning = False
-
-    async def _listen(self, course: _Course, assignment: Assignment) -> Learnt | Declined:
-        async for news in self._resources.host.stream("learn", assignment):
-            if not isinstance(news, Progress):
-                outcome: Learnt | Declined = news
-                return outcome
-            self._ledger.tell(course.transfer, news)
-        raise AssertionError("a host's stream ends with a result")
-
-    async def _earlier(self, course: _Course, skill: Skill) -> list[AuthenticPayload]:
-        """The packets that the present skill rests on, as far as they are still trusted."""
-        fresh, found = {payload.packet_id for payload in course.payloads}, []
-        for packet in skill.lineage:
-            if packet in fresh:
-                continue
-            try:
-                found.append(await asyncio.to_thread(reopened, self._resources, packet))
-            except TrustError as error:
-                line = f"left out packet {packet}, which I had learnt from: {error}"
-                self._ledger.tell(course.transfer, Progress(line))
-        return found
-
-    async def _commit(self, course: _Course, learnt: Learnt) -> None:
+    async def _commit(self, course: Course, learnt: Learnt) -> None:
         store, domain = self._resources.store, course.order.domain
         cal = await asyncio.to_thread(store.put_cal, learnt.tensors, learnt.header)
-        state = StudentState(
-            parent=course.head,
-            transfer=course.transfer,
-            at_s=self._resources.clock(),
-            note=f"learnt {domain} from {len(learnt.lineage)} packets",
-            skills={
-                **store.state(course.head).skills,
-                domain: Skill(cal, learnt.lineage, learnt.signers),
-            },
-        )
-        self._sign(course, learnt.verdict, state.digest)
-        await asyncio.to_thread(store.advance, state, expected=course.head)
-        self._end(course.transfer, _S.COMMITTED, f"HEAD is {state.digest}")
+        skill = Skill(cal, learnt.lineage, learnt.signers)
+        async with self.moving:
+            self._rebase(course, skill)
+            anew = " anew" if course.order.unlearnt else ""
+            state = StudentState(
+                parent=course.head,
+                transfer=course.transfer,
+                at_s=self._resources.clock(),
+                note=f"learnt {domain}{anew} from {len(learnt.lineage)} packets",
+                skills={**store.state(course.head).skills, domain: skill},
+            )
+            self._sign(course, learnt.verdict, state.digest)
+            await asyncio.to_thread(store.advance, state, expected=course.head)
+            self._end(course.transfer, _S.COMMITTED, f"HEAD is {state.digest}")
 
-    def _decline(self, course: _Course, verdict: Rejected) -> None:
+    def _rebase(self, course: Course, skill: Skill) -> None:
+        """Goes on from HEAD if un-learning has moved it and spared all that a lesson rests on."""
+        history, domain = self._resources.store.history(), course.order.domain
+        since = tuple(takewhile(lambda state: state.digest != course.head, history))
+        if not since:
+            return
+        before = history[len(since)].skills.get(domain)
+        spared = not skill.touches(ever_unlearnt(since))
+        if spared and history[0].skills.get(domain) == before:
+            course.head = history[0].digest
+
+    def _decline(self, course: Course, verdict: Rejected) -> None:
         self._sign(course, verdict, course.head)
         failed = UNDECIDED.issuperset(verdict.reasons)
         reasons = ", ".join(verdict.reasons)
@@ -290,7 +270,7 @@ class Transfers:
         except StoreError as error:  # the next start removes it
             logger.warning("spool not emptied transfer=%s why=%s", transfer, error)
 
-    def _sign(self, course: _Course, verdict: Verdict, head_after: Digest) -> None:
+    def _sign(self, course: Course, verdict: Verdict, head_after: Digest) -> None:
         """Signs the receipt and keeps it, before anything is final."""
         credentials = self._resources.credentials
         receipt = Receipt(
@@ -305,21 +285,7 @@ class Transfers:
             meter=course.meter,
             probe_items=course.probe_items,
             issued_at_s=self._resources.clock(),
+            unlearnt=course.order.unlearnt,
         )
         envelope = cards.sign_receipt(receipt, credentials.signer)
         self._ledger.tell(course.transfer, Progress("receipt signed"), receipt=envelope)
-
-    async def _again(self, packets: Sequence[PacketId], _: TransferId) -> Gathered:
-        """Packets that were sealed before a restart."""
-        found = [await asyncio.to_thread(reopened, self._resources, p) for p in packets]
-        return Gathered(tuple(Received("kept", payload) for payload in found))
-
-
-def _too_few(gathered: Gathered, quorum: int) -> Rejected:
-    """A rejection with the reasons of all who were refused."""
-    reasons = dict.fromkeys(refusal.reason for refusal in gathered.refusals)
-    telling = tuple(reason for reason in reasons if reason not in UNDECIDED)
-    details = tuple(f"{refusal.source}: {refusal.detail}" for refusal in gathered.refusals)
-    found = f"found {gathered.contents} of different content"
-    missing = f"expected {quorum} authentic packets, {found}; ask me again"
-    return Rejected(telling or tuple(reasons) or (Reason.NOT_FOUND,), (*details, missing))

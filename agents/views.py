@@ -5,16 +5,17 @@ Does not own: cards, verdicts, receipts and events (m2kt.wire.cards).
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 
 from m2kt.digest import Digest
 from m2kt.history import Skill, StudentState
 from m2kt.identity import AgentId, KeyId, PacketId, TransferId
 from m2kt.progress import TransferState
 from m2kt.reasons import Reason
+from m2kt.reputation import Reputation, Standing
 from m2kt.signing import Envelope
 from m2kt.verdict import Exam, Verdict
-from m2kt.wire import cards, verdicts
+from m2kt.wire import cards, numbers, verdicts
 from m2kt.wire.v1 import state_pb2, student_service_pb2, transfer_pb2
 
 
@@ -115,6 +116,31 @@ class Foretelling:
     threshold: float
 
 
+@dataclass(frozen=True, slots=True)
+class Realignment:
+    """The transfer in which what remains of a domain's packets is aligned anew."""
+
+    domain: str
+    transfer: TransferId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnlearntView:
+    """What un-learning has done.
+
+    Attributes:
+        head: The state after it.
+        moved: Whether HEAD had to be moved.
+        realigning: Transfers that align anew what remains; none if HEAD has all of it.
+        unlearnt: Packets and keys that count as un-learnt.
+    """
+
+    head: StateView
+    moved: bool
+    realigning: tuple[Realignment, ...] = ()
+    unlearnt: tuple[PacketId | KeyId, ...] = ()
+
+
 def transfer_to_wire(view: TransferView) -> transfer_pb2.Transfer:
     """As a message; inverse of `transfer_from_wire`."""
     return transfer_pb2.Transfer(
@@ -192,6 +218,45 @@ def student_state_from_wire(message: state_pb2.StudentState) -> StateView:
     )
 
 
+def unlearnt_to_wire(view: UnlearntView) -> student_service_pb2.UnlearnResponse:
+    """As a message; inverse of `unlearnt_from_wire`."""
+    return student_service_pb2.UnlearnResponse(
+        head=student_state_to_wire(view.head),
+        moved=view.moved,
+        realignments=[
+            student_service_pb2.Realignment(domain=its.domain, transfer_id=its.transfer)
+            for its in view.realigning
+        ],
+        unlearnt=view.unlearnt,
+    )
+
+
+def unlearnt_from_wire(message: student_service_pb2.UnlearnResponse) -> UnlearntView:
+    """From a message; inverse of `unlearnt_to_wire`."""
+    return UnlearntView(
+        head=student_state_from_wire(message.head),
+        moved=message.moved,
+        realigning=tuple(
+            Realignment(its.domain, TransferId(its.transfer_id)) for its in message.realignments
+        ),
+        unlearnt=tuple(PacketId(name) for name in message.unlearnt),
+    )
+
+
+def reputation_to_wire(its: Reputation) -> student_service_pb2.TeacherStanding:
+    """As a message; inverse of `reputation_from_wire`."""
+    return student_service_pb2.TeacherStanding(
+        teacher=its.teacher, score=its.score, **asdict(its.total)
+    )
+
+
+def reputation_from_wire(message: student_service_pb2.TeacherStanding) -> Reputation:
+    """From a message; inverse of `reputation_to_wire`."""
+    names = (its.name for its in fields(Standing))
+    total = Standing(**{name: getattr(message, name) for name in names})
+    return Reputation(teacher=AgentId(message.teacher), score=message.score, total=total)
+
+
 def exam_to_wire(view: ExamView) -> student_service_pb2.ExamineResponse:
     """As a message; inverse of `exam_from_wire`."""
     marks = zip(view.questions, view.exam.levels, view.exam.right, strict=True)
@@ -222,7 +287,7 @@ def foretelling_to_wire(view: Foretelling) -> student_service_pb2.ForetellRespon
                 outlook=None
                 if its.outlook is None
                 else student_service_pb2.Outlook(**asdict(its.outlook)),
-                reason=None if its.reason is None else verdicts.reason_to_wire(its.reason),
+                reason=None if its.reason is None else numbers.reason_to_wire(its.reason),
                 detail=its.detail,
             )
             for its in view.foretold
@@ -250,6 +315,6 @@ def _foretold_from_wire(message: student_service_pb2.Foretold) -> Foretold:
         )
         if message.HasField("outlook")
         else None,
-        reason=verdicts.reason_from_wire(message.reason) if message.HasField("reason") else None,
+        reason=numbers.reason_from_wire(message.reason) if message.HasField("reason") else None,
         detail=message.detail,
     )

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Final, final
 
 from m2kt.identity import AgentId
+from m2kt.reasons import Reason
 
 
 class Decision(StrEnum):
@@ -115,10 +116,12 @@ class Standing:
         fate: Used, or why it is kept out of the whole lesson.
         why: In one sentence; empty if it is used.
         used: In how many it has a share.
+        confirmed: In how many of these others said the same, in a vote.
         outvoted: On how many others were followed, because they differed.
         share: Mean of its shares in those that it has one in.
         fit: Share of the told concepts that a map which is not told of them finds.
         affinity: Mean cosine with the root of trust or, without one, with all others.
+        reasons: Codes of why its packet was refused; none of one that was not.
     """
 
     voter: str
@@ -128,10 +131,12 @@ class Standing:
     fate: Fate
     why: str = ""
     used: int = 0
+    confirmed: int = 0
     outvoted: int = 0
     share: float = 0.0
     fit: float = 0.0
     affinity: float = 0.0
+    reasons: tuple[Reason, ...] = ()
 
 
 @final

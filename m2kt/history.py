@@ -3,15 +3,16 @@
 A state names the one before it as its parent, a rollback included, so the chain of
 parents tells all that ever happened. Free of torch.
 
-Owns: `Skill`, `StudentState`, which state un-learning or going back leads to, and which
-transfers it has undone.
+Owns: `Skill`, `StudentState`, which state un-learning or going back leads to, which
+transfers it has undone, and all that was ever un-learnt.
 Does not own: keeping them (store).
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass, field
+from types import MappingProxyType
 from typing import Any, Final
 
 from m2kt.digest import Digest, digest_of
@@ -38,6 +39,11 @@ class Skill:
     def touches(self, names: AbstractSet[str]) -> bool:
         """Whether a packet or key of `names` had a part in it."""
         return not names.isdisjoint(self.lineage) or not names.isdisjoint(self.signers)
+
+    def covers(self, packets: Iterable[PacketId], contents: Mapping[PacketId, Digest]) -> bool:
+        """Whether it was learnt from all of `packets`, or from others of the same contents."""
+        held = {contents.get(packet, packet) for packet in self.lineage}
+        return held.issuperset(contents.get(packet, packet) for packet in packets)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +95,8 @@ class StudentState:
         return json.dumps(plain, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 
+NOTHING_KNOWN: Final[Mapping[PacketId, Digest]] = MappingProxyType({})
+
 EMPTY: Final = StudentState(parent=None, transfer=None, at_s=0.0, note="nothing learnt yet")
 """The state in which every student begins."""
 
@@ -122,26 +130,27 @@ def unlearnt(
     *,
     packets: AbstractSet[PacketId] = frozenset(),
     keys: AbstractSet[KeyId] = frozenset(),
+    contents: Mapping[PacketId, Digest] = NOTHING_KNOWN,
     at_s: float,
 ) -> StudentState:
     """The state to advance to, to be rid of packets or of all that keys signed.
 
     For each domain the newest skill of the history without them and without anything
-    that was un-learnt after that skill was held; a domain without such a skill is gone.
+    that was un-learnt after that skill was held: one that was learnt from all other
+    packets of HEAD's, if there is one. A domain without such a skill is gone.
 
     Args:
         history: Every state, newest first.
         packets: What to un-learn.
         keys: Whose packets to un-learn.
+        contents: Digests of what packets contain, as far as they are known.
         at_s: Unix time, seconds.
     """
-    skills: dict[str, Skill] = {}
-    refused: set[str] = {*packets, *keys}
-    for state in history:
-        for name in (history[0].skills.keys() & state.skills.keys()) - skills.keys():
-            if not state.skills[name].touches(refused):
-                skills[name] = state.skills[name]
-        refused.update(state.unlearnt)
+    held, skills = history[0].skills, {}
+    for name, found in _clean(history, {*packets, *keys}).items():
+        others = [packet for packet in held[name].lineage if packet not in packets]
+        whole = (skill for skill in found if skill.covers(others, contents))
+        skills[name] = next(whole, found[0])
     return StudentState(
         parent=history[0].digest,
         transfer=None,
@@ -150,6 +159,18 @@ def unlearnt(
         skills=skills,
         unlearnt=(*sorted(packets), *sorted(keys)),
     )
+
+
+def _clean(history: Sequence[StudentState], names: AbstractSet[str]) -> dict[str, list[Skill]]:
+    """For each domain of HEAD's its skills, newest first, without what was un-learnt since."""
+    clean: dict[str, list[Skill]] = {}
+    refused = set(names)
+    for state in history:
+        for name in history[0].skills.keys() & state.skills.keys():
+            if not state.skills[name].touches(refused):
+                clean.setdefault(name, []).append(state.skills[name])
+        refused.update(state.unlearnt)
+    return clean
 
 
 def reverted(history: Sequence[StudentState], to: Digest, *, at_s: float) -> StudentState:
@@ -178,6 +199,11 @@ def reverted(history: Sequence[StudentState], to: Digest, *, at_s: float) -> Stu
         note=f"back to {to}",
         skills=state.skills,
     )
+
+
+def ever_unlearnt(history: Sequence[StudentState]) -> frozenset[PacketId | KeyId]:
+    """All packets and keys that any step of the history un-learnt."""
+    return frozenset(name for state in history for name in state.unlearnt)
 
 
 def forgotten(history: Sequence[StudentState]) -> frozenset[TransferId]:

@@ -74,6 +74,11 @@ class Journal:
         self._skew_s = skew_s
         self._database = Database(path, schema=TABLES, version=VERSION, upgrades=UPGRADES)
 
+    @property
+    def database(self) -> Database:
+        """The file, for those who keep tables of their own in it (standings)."""
+        return self._database
+
     def close(self) -> None:
         """Closes the file."""
         self._database.close()

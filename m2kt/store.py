@@ -27,8 +27,17 @@ from torch import Tensor
 
 from m2kt.digest import Digest, digest_from_text, digest_of, digest_of_stream
 from m2kt.disk import BESIDE, Disk, LocalDisk, disk_errors, locked, pieces, put_whole
-from m2kt.errors import M2KTError, NotFoundError, StoreError
-from m2kt.history import EMPTY, FORMAT, Skill, StudentState, decoded, reverted, unlearnt
+from m2kt.errors import M2KTError, NotFoundError, PacketError, StoreError
+from m2kt.history import (
+    EMPTY,
+    FORMAT,
+    NOTHING_KNOWN,
+    Skill,
+    StudentState,
+    decoded,
+    reverted,
+    unlearnt,
+)
 from m2kt.identity import KeyId, PacketId
 
 __all__ = ["Skill", "Store", "StudentState"]
@@ -221,19 +230,32 @@ class Store:
             NotFoundError: no such packet was kept.
             StoreError: it was altered.
         """
-        place = self._path("packets", packet_id)
-        seal = place.with_suffix(".json")
-        if not seal.exists():
-            raise NotFoundError(f"expected packet {packet_id} to be kept, found no {seal}")
-        try:
-            digests: dict[str, str] = json.loads(seal.read_bytes())
-            manifest, payload = digests["manifest"], digests["payload"]
-        except (OSError, ValueError, KeyError) as error:
-            raise StoreError(f"expected two digests in {seal}, found {error!r}") from error
+        place, (manifest, payload) = self._path("packets", packet_id), self._seal(packet_id)
         return (
             self._read(place.with_suffix(".manifest"), manifest),
             self._read(place.with_suffix(".payload"), payload),
         )
+
+    def get_manifest(self, packet_id: PacketId) -> tuple[bytes, Digest]:
+        """A packet's manifest envelope, and the digest of its payload, which is not read.
+
+        Raises:
+            NotFoundError: no such packet was kept.
+            StoreError: it was altered.
+        """
+        place, (manifest, payload) = self._path("packets", packet_id), self._seal(packet_id)
+        return self._read(place.with_suffix(".manifest"), manifest), payload
+
+    def _seal(self, packet_id: PacketId) -> tuple[Digest, Digest]:
+        """Digests of a packet's manifest envelope and of its payload."""
+        seal = self._path("packets", packet_id).with_suffix(".json")
+        if not seal.exists():
+            raise NotFoundError(f"expected packet {packet_id} to be kept, found no {seal}")
+        try:
+            digests: dict[str, str] = json.loads(seal.read_bytes())
+            return digest_from_text(digests["manifest"]), digest_from_text(digests["payload"])
+        except (OSError, ValueError, KeyError, TypeError, PacketError) as error:
+            raise StoreError(f"expected two digests in {seal}, found {error!r}") from error
 
     def payload_bytes(self, packet_id: PacketId) -> int:
         """Length of a packet's payload, unread; 0 if it was not kept."""
@@ -290,14 +312,15 @@ class Store:
         *,
         packets: AbstractSet[PacketId] = frozenset(),
         keys: AbstractSet[KeyId] = frozenset(),
+        contents: Mapping[PacketId, Digest] = NOTHING_KNOWN,
         at_s: float,
     ) -> StudentState:
         """The state to advance to, to be rid of packets or of all that keys signed.
 
-        For each domain the newest skill of the history without them and without anything
-        un-learnt since that skill was held; a domain without such a skill is gone.
+        See `m2kt.history.unlearnt`.
         """
-        return unlearnt(self.history(), packets=packets, keys=keys, at_s=at_s)
+        history = self.history()
+        return unlearnt(history, packets=packets, keys=keys, contents=contents, at_s=at_s)
 
     def reverted(self, to: Digest, *, at_s: float) -> StudentState:
         """The state to advance to, to have again the skills of the earlier state `to`.

@@ -4,6 +4,9 @@ Owns: `tally`. Does not own: the values (consensus), the decisions (settling).
 """
 
 from statistics import fmean
+from typing import Final
+
+import torch
 
 from m2kt.ballots import Ballots
 from m2kt.consensus import (
@@ -19,6 +22,8 @@ from m2kt.consensus import (
 )
 from m2kt.settling import Settled
 
+_VOTED: Final = frozenset({Decision.AGGREGATE, Decision.ARBITRATE})
+"""Decisions that are made by a vote."""
 _WHY = {
     Fate.UNALIGNED: "expected concepts that fit what traces tell, found {fit:.2f} of them to;"
     " ask the teacher to extract them anew",
@@ -93,6 +98,7 @@ def _standing(ballots: Ballots, settled: Settled, voter: int) -> Standing:
         fate=fate,
         why=_WHY.get(fate, "").format(fit=fit, affinity=affinity),
         used=len(held),
+        confirmed=_confirmed(settled, voter),
         outvoted=sum(
             _fate(settled, concept, voter) is Fate.OUTVOTED
             for concept, decision in enumerate(settled.decisions)
@@ -102,3 +108,14 @@ def _standing(ballots: Ballots, settled: Settled, voter: int) -> Standing:
         fit=fit,
         affinity=affinity,
     )
+
+
+def _confirmed(settled: Settled, voter: int) -> int:
+    """Of how many concepts that a voter has a share in another one who is followed says the same.
+
+    Where traces tell, or nobody else has it, nobody was asked.
+    """
+    voted = torch.tensor([its in _VOTED for its in settled.decisions])
+    same = settled.followed & (settled.says == settled.says[:, voter, None]) & (settled.says >= 0)
+    same[:, voter] = False
+    return int((voted & (settled.shares[:, voter] > 0) & same.any(dim=1)).sum())

@@ -14,7 +14,7 @@ from m2kt.align import align
 from m2kt.align_config import AlignConfig
 from m2kt.combine import combine
 from m2kt.combine_config import CombineRules
-from m2kt.consensus import Consensus, Fate, Standing
+from m2kt.consensus import Consensus, Decision, Fate, Standing
 from m2kt.domain import Domain
 from m2kt.errors import AlignmentError, CompatibilityError
 from m2kt.meter import DataMeter
@@ -90,8 +90,9 @@ def run_transfer(
         report: Hears of every step.
     """
     screened, refused = _screened(packets, domain, rules.screen)
+    consensus = _with_refused(_unasked(rules.combine), refused)
     if all(its.authentic.packet_id in student.lineage for its in screened):
-        return Declined(_merged(refused), _received(packets))
+        return Declined(_merged(refused, consensus), _received(packets))
     report(Progress(f"{len(screened)} packets screened", {}, TransferState.SCREENED))
     for packet, no in refused:
         report(Progress(f"refused {packet.teacher}: {'; '.join(no.details)}"))
@@ -103,7 +104,8 @@ def run_transfer(
             return Declined(_torn(consensus, rules.combine), _received(packets))
         candidate = align(student, lesson, domain, rules.align, report)
     except (AlignmentError, CompatibilityError) as error:
-        return Declined(Rejected((error.reason,), (str(error),)), _received(packets))
+        no = Rejected((error.reason,), (str(error),), consensus=consensus)
+        return Declined(no, _received(packets))
     probes = _probes(domain, lesson, rules.verify)
     verdict = verify(Sitting(student, domain, probes, lesson), candidate, rules.verify, report)
     items = verdict.evidence.items if verdict.evidence else 0
@@ -134,11 +136,18 @@ def _probes(domain: Domain, lesson: Lesson, rules: VerifyRules) -> ProbeSet:
     )
 
 
-def _merged(refused: Refused) -> Rejected:
+def _merged(refused: Refused, consensus: Consensus) -> Rejected:
     """One rejection with all reasons, each once."""
     reasons = dict.fromkeys(reason for _, one in refused for reason in one.reasons)
     details = tuple(detail for _, one in refused for detail in one.details)
-    return Rejected(tuple(reasons) or (Reason.NOT_FOUND,), details or (_NOTHING,))
+    return Rejected(
+        tuple(reasons) or (Reason.NOT_FOUND,), details or (_NOTHING,), consensus=consensus
+    )
+
+
+def _unasked(rules: CombineRules) -> Consensus:
+    """The consensus of those who were asked, before anybody was."""
+    return Consensus(rules.strategy, 0, (), dict.fromkeys(Decision, 0), ())
 
 
 def _with_refused(consensus: Consensus, refused: Refused) -> Consensus:
@@ -150,6 +159,7 @@ def _with_refused(consensus: Consensus, refused: Refused) -> Consensus:
             root=packet.root,
             concepts=len(packet.packet.concepts),
             fate=Fate.REFUSED,
+            reasons=rejected.reasons,
             why="; ".join(rejected.details),
         )
         for packet, rejected in refused

@@ -14,7 +14,7 @@ from typing import final
 from m2kt.betting import p_value
 from m2kt.consensus import Consensus
 from m2kt.errors import RequestError
-from m2kt.identity import AgentId, PacketId, TransferId
+from m2kt.identity import AgentId, KeyId, PacketId, TransferId
 from m2kt.meter import DataMeter
 from m2kt.reasons import Reason
 from m2kt.symptoms import Diagnosis
@@ -146,6 +146,7 @@ class Receipt:
         meter: What the transfer consumed in all.
         probe_items: Held-out items used to examine; no part of the meter.
         issued_at_s: Unix time, seconds, on the student's clock.
+        unlearnt: Of a re-alignment, the packets and keys that were left out; else none.
     """
 
     transfer: TransferId
@@ -159,6 +160,7 @@ class Receipt:
     meter: DataMeter
     probe_items: int
     issued_at_s: float
+    unlearnt: tuple[PacketId | KeyId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -49,10 +49,12 @@ standings = st.builds(
     fate=fates,
     why=texts,
     used=items,
+    confirmed=items,
     outvoted=items,
     share=shares,
     fit=shares,
     affinity=numbers,
+    reasons=st.lists(st.sampled_from(Reason), max_size=3).map(tuple),
 )
 consensuses = st.builds(
     Consensus,

@@ -14,7 +14,7 @@ from m2kt_agents.learner import Assignment, Learnt
 
 
 class Stubborn:
-    """A worker that declines everything, and remembers what it was asked to learn."""
+    """Declines everything, and remembers what it was asked to learn."""
 
     def __init__(self) -> None:
         self.assignments: list[Assignment] = []
@@ -28,13 +28,13 @@ class Stubborn:
 
 
 class Eager(Stubborn):
-    """A worker that accepts everything, when it is let go."""
+    """Accepts everything, when it is let go."""
 
     def __init__(self, go_on: threading.Event) -> None:
         super().__init__()
         self.go_on = go_on
 
-    def learn(self, assignment: Assignment, report: Report) -> Learnt:
+    def learn(self, assignment: Assignment, report: Report) -> Declined | Learnt:
         self.assignments.append(assignment)
         for state in (TransferState.SCREENED, TransferState.ALIGNING, TransferState.VERIFYING):
             report(Progress(state, {}, state))

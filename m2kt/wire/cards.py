@@ -23,7 +23,7 @@ from m2kt.signing import (
 )
 from m2kt.trust import TrustStore, key_id_of
 from m2kt.verdict import Receipt
-from m2kt.wire.numbers import value_of
+from m2kt.wire.numbers import reason_from_wire, reason_to_wire, value_of
 from m2kt.wire.v1 import agent_pb2, envelope_pb2, verdict_pb2
 from m2kt.wire.verdicts import (
     accuracy_from_wire,
@@ -34,8 +34,6 @@ from m2kt.wire.verdicts import (
     evidence_to_wire,
     meter_from_wire,
     meter_to_wire,
-    reason_from_wire,
-    reason_to_wire,
     state_from_wire,
     state_to_wire,
     verdict_from_wire,
@@ -253,6 +251,7 @@ def receipt_to_bytes(receipt: Receipt) -> bytes:
         meter=meter_to_wire(receipt.meter),
         probe_items=receipt.probe_items,
         issued_at_s=receipt.issued_at_s,
+        unlearnt=receipt.unlearnt,
     ).SerializeToString(deterministic=True)
 
 
@@ -275,6 +274,7 @@ def receipt_from_bytes(raw: bytes) -> Receipt:
         meter=meter_from_wire(message.meter),
         probe_items=message.probe_items,
         issued_at_s=message.issued_at_s,
+        unlearnt=tuple(PacketId(name) for name in message.unlearnt),
     )
 
 

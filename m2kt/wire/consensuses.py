@@ -9,7 +9,7 @@ from typing import Final
 
 from m2kt.consensus import Consensus, Decision, Fate, Opinion, Standing, Voice
 from m2kt.identity import AgentId
-from m2kt.wire.numbers import value_of
+from m2kt.wire.numbers import reason_from_wire, reason_to_wire, value_of
 from m2kt.wire.v1 import verdict_pb2 as pb
 
 _DECISIONS: Final = {
@@ -70,6 +70,8 @@ def _standing_to_wire(standing: Standing) -> pb.Standing:
         share=standing.share,
         fit=standing.fit,
         affinity=standing.affinity,
+        confirmed=standing.confirmed,
+        reasons=[reason_to_wire(reason) for reason in standing.reasons],
     )
 
 
@@ -86,6 +88,8 @@ def _standing_from_wire(message: pb.Standing) -> Standing:
         share=message.share,
         fit=message.fit,
         affinity=message.affinity,
+        confirmed=message.confirmed,
+        reasons=tuple(reason_from_wire(number) for number in message.reasons),
     )
 
 

@@ -15,20 +15,17 @@ from m2kt.errors import PacketError
 from m2kt.identity import TransferId
 from m2kt.meter import DataMeter
 from m2kt.progress import Event, TransferState
-from m2kt.reasons import Reason
 from m2kt.symptoms import Cause, Diagnosis, Symptom
 from m2kt.verdict import Accepted, Evidence, Rejected, Verdict
 from m2kt.wire.consensuses import consensus_from_wire, consensus_to_wire
-from m2kt.wire.numbers import value_of
+from m2kt.wire.numbers import reason_from_wire, reason_to_wire, value_of
 from m2kt.wire.v1 import packet_pb2, transfer_pb2, verdict_pb2
 
 if TYPE_CHECKING:
-    ReasonNumber: TypeAlias = verdict_pb2.Reason.ValueType
     StateNumber: TypeAlias = transfer_pb2.TransferState.ValueType
 else:
-    ReasonNumber = StateNumber = int
+    StateNumber = int
 
-_REASONS: Final = {n: Reason(x.removeprefix("REASON_")) for x, n in verdict_pb2.Reason.items() if n}
 _SYMPTOMS: Final = {
     number: Symptom(name.removeprefix("SYMPTOM_"))
     for name, number in verdict_pb2.Symptom.items()
@@ -130,20 +127,6 @@ def diagnosis_from_wire(message: verdict_pb2.Diagnosis) -> Diagnosis:
         message.sentence,
         figures_from_wire(message.figures),
     )
-
-
-def reason_to_wire(reason: Reason) -> ReasonNumber:
-    """The number of a reason."""
-    return verdict_pb2.Reason.Value(f"REASON_{reason.value}")
-
-
-def reason_from_wire(number: int) -> Reason:
-    """The reason of a number.
-
-    Raises:
-        PacketError: there is no such reason.
-    """
-    return value_of(_REASONS, number, "a reason")
 
 
 def verdict_to_wire(verdict: Verdict) -> verdict_pb2.Verdict:

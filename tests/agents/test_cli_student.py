@@ -15,7 +15,7 @@ import pytest
 from m2kt.reasons import Reason
 from m2kt.symptoms import Cause, Diagnosis, Symptom
 from m2kt.verdict import Evidence, Rejected
-from m2kt_agents import cli, cli_student
+from m2kt_agents import cli, showing
 from tests.certificates import authority_with
 from tests.simulator import DOMAIN, STUDENT, Town, adder
 
@@ -150,6 +150,17 @@ def test_questions_are_answered_with_what_was_learnt(run, addresses, learnt):
     assert "1+1" in out
 
 
+def test_the_teachers_are_listed_with_how_their_packets_held_up(run, addresses, learnt):
+    code, out, _ = run("teachers", "--student", addresses["student"], "--json")
+    [its] = json.loads(out)["teachers"]
+    assert (code, its["teacher"]) == (0, "adder"), "nobody else's signature was right"
+    assert (its["accepted"], its["rejected"], its["agreed"], its["disputed"]) == (1, 0, 0, 0)
+    assert its["score"] == pytest.approx(2 / 3, abs=0.01)
+    _, out, _ = run("teachers", "--student", addresses["student"])
+    assert "adder" in out
+    assert f"{its['score']:.3f}" in out
+
+
 def test_history_and_unlearning_move_between_states(run, addresses, learnt):
     student = ("--student", addresses["student"])
     code, out, _ = run("history", *student, "--json")
@@ -166,7 +177,9 @@ def test_history_and_unlearning_move_between_states(run, addresses, learnt):
     assert f"    {DOMAIN} signed by {addresses['key']}\n" in out
 
     code, out, _ = run("unlearn", *student, "--key", addresses["key"], "--json")
-    assert (code, json.loads(out)["moved"]) == (0, True)
+    told = json.loads(out)
+    assert (code, told["moved"], told["outcome"]) == (0, True, "moved")
+    assert sorted(told["unlearnt"]) == sorted([packet, addresses["key"]])
     code, out, _ = run("unlearn", *student, "--key", addresses["key"])
     assert "stays at" in out
 
@@ -182,7 +195,7 @@ def test_a_verdict_says_in_words_what_the_lesson_suffered_from(capsys):
         items=9,
         diagnosis=(its,),
     )
-    cli_student.show_verdict(Rejected((Reason.REGRESSION,), (), evidence))
+    showing.show_verdict(Rejected((Reason.REGRESSION,), (), evidence))
     out = capsys.readouterr().out
     assert "SKILL_LOST. I no longer know what I knew." in out
     assert "  of 9 answers 8 are wrong: so; try it\n" in out

@@ -27,9 +27,11 @@ async def test_a_packet_is_unlearnt_by_the_id_of_any_of_its_copies(town: Town, w
     assert len(set(receipt.packets)) == 2
     _, head = await student.describe_student(timeout_s=5)
     assert sorted(head.skills[DOMAIN].lineage) == sorted(receipt.packets)
-    state, moved = await student.unlearn(packet=sorted(receipt.packets)[which], timeout_s=5)
-    assert moved
-    assert DOMAIN not in state.skills
+    done = await student.unlearn(packet=sorted(receipt.packets)[which], timeout_s=5)
+    assert done.moved
+    assert set(done.unlearnt) == set(receipt.packets)
+    assert DOMAIN not in done.head.skills
+    assert done.realigning == (), "of one content nothing remains"
     assert (await ended(student, view.transfer))[0].state is TransferState.ROLLED_BACK
 
 

@@ -154,9 +154,9 @@ async def test_a_request_that_makes_no_sense_is_refused(scene, ask, error):
 
 
 async def test_what_is_not_in_head_needs_no_unlearning(scene):
-    state, moved = await scene.student.unlearn(key="ed25519:" + "0" * 64, timeout_s=5)
-    assert not moved
-    assert state.transfer == scene.view.transfer
+    done = await scene.student.unlearn(key="ed25519:" + "0" * 64, timeout_s=5)
+    assert (done.moved, done.realigning) == (False, ())
+    assert done.head.transfer == scene.view.transfer
 
 
 async def test_the_server_is_healthy(scene):

@@ -100,16 +100,16 @@ async def test_a_new_lesson_holds_what_was_accepted_before(school):
 async def test_what_was_unlearnt_is_rolled_back_and_what_was_not_stays(school):
     newest, middle, first = school.history
     added = set(newest.skills[DOMAIN].lineage) - set(middle.skills[DOMAIN].lineage)
-    state, moved = await school.pulled.unlearn(packet=added.pop(), timeout_s=10)
-    assert moved
-    assert state.skills == middle.skills
-    assert state.parent == newest.digest
+    done = await school.pulled.unlearn(packet=added.pop(), timeout_s=10)
+    assert (done.moved, done.realigning) == (True, ())
+    assert done.head.skills == middle.skills
+    assert done.head.parent == newest.digest
     views = [
         await school.pulled.transfer(t.transfer, timeout_s=5) for t in (school.first, school.second)
     ]
     assert [v.state for v in views] == [TransferState.COMMITTED, TransferState.ROLLED_BACK]
     events = [e async for e in school.pulled.watch(school.second.transfer, timeout_s=5)]
     assert events[-1].state is TransferState.ROLLED_BACK
-    state, moved = await school.pulled.unlearn(key=school.town.signer("adder").key_id, timeout_s=10)
-    assert moved
-    assert state.skills == first.skills == {}
+    done = await school.pulled.unlearn(key=school.town.signer("adder").key_id, timeout_s=10)
+    assert (done.moved, done.realigning) == (True, ())
+    assert done.head.skills == first.skills == {}

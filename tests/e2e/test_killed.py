@@ -252,9 +252,9 @@ async def test_a_transfer_that_is_killed_while_it_fails_has_failed(town, point):
     assert head_of(town) == EMPTY.digest
 
 
-async def forgets(town: Town, point: str) -> None:
-    """A life of the student that ends at `point` while it un-learns the adder's packets."""
-    key = town.signer("adder").key_id
+async def forgets(town: Town, point: str, whom: str = "adder") -> None:
+    """A life of the student that ends at `point` while it un-learns somebody's packets."""
+    key = town.signer(whom).key_id
     async with Life(town.folder, TABLE, point) as life:
         async with PeerClient(await life.address()) as student:
             with pytest.raises(PeerError):
@@ -278,3 +278,38 @@ async def test_a_student_that_is_killed_while_it_unlearns_has_unlearnt(town, poi
     for _ in range(2):
         assert (await ends(town, view.transfer))[0].state is TransferState.ROLLED_BACK
     assert head_of(town) == forgotten
+
+
+async def perishes(town: Town, point: str) -> None:
+    """A life of the student that ends at `point`, perhaps before it answers anybody."""
+    async with Life(town.folder, TABLE, point) as life:
+        assert await life.death() == KILLED, point
+
+
+async def test_what_remains_is_aligned_anew_wherever_the_student_is_killed(town):
+    both = [await at(town, teacher) for teacher in (adder(town), multiplier(town))]
+    async with Life(town.folder, TABLE) as life, PeerClient(await life.address()) as student:
+        view, _ = await ended(student, await student.learn(DOMAIN, teachers=both, timeout_s=10))
+    assert view.state is TransferState.COMMITTED
+    learnt = head_of(town)
+    await forgets(town, "OFFERED", "multiplier")
+    for point in ("AUTHENTICATED", "the new HEAD is written"):
+        await perishes(town, point)
+        assert head_of(town) == learnt, point
+    await perishes(town, "HEAD has moved")
+    clean = head_of(town)
+    with Store(town.folder / "student" / "store", writable=False) as store:
+        assert store.state(clean).skills == {}
+    for point in ("a step was trained", "the CAL is kept", "the receipt is signed"):
+        await perishes(town, point)
+        assert head_of(town) == clean, point
+    view, _ = await ends(town, newest(town).id)
+    with Journal(town.folder / "student" / "journal.sqlite") as journal:
+        states = [transfer.state for transfer in journal.transfers()]
+    assert states == [TransferState.ROLLED_BACK, TransferState.COMMITTED]
+    with Store(town.folder / "student" / "store", writable=False) as store:
+        skill = store.state(head_of(town)).skills[DOMAIN]
+    assert skill.signers == (town.signer("adder").key_id,)
+    receipt = cards.receipt_from_bytes(view.receipt.payload)
+    assert (receipt.packets, receipt.head_before) == (skill.lineage, clean)
+    assert town.signer("multiplier").key_id in receipt.unlearnt

@@ -8,7 +8,16 @@ from hypothesis import strategies as st
 
 from m2kt.digest import digest_of
 from m2kt.errors import NotFoundError, StoreError
-from m2kt.history import EMPTY, Skill, StudentState, decoded, forgotten, reverted, unlearnt
+from m2kt.history import (
+    EMPTY,
+    Skill,
+    StudentState,
+    decoded,
+    ever_unlearnt,
+    forgotten,
+    reverted,
+    unlearnt,
+)
 from m2kt.identity import KeyId, PacketId, TransferId
 
 PACKETS = [PacketId(f"b3:{index}" + "0" * 63) for index in range(4)]
@@ -84,6 +93,40 @@ def test_the_newest_earlier_skill_takes_the_place_of_the_unlearnt_one():
         history = grown(history, {"sort": skill(packet)})
     assert unlearnt(history, packets={PACKETS[2]}, at_s=9.0).skills == {"sort": skill(1)}
     assert unlearnt(history, packets=set(PACKETS), at_s=9.0).skills == {}
+
+
+CONTENTS = {packet: digest_of(packet.encode()) for packet in PACKETS}
+
+
+def of(*packets: int) -> Skill:
+    return Skill(digest_of(bytes(packets)), tuple(PACKETS[packet] for packet in packets), ())
+
+
+def test_an_older_skill_with_all_that_remains_is_better_than_a_newer_one_with_less():
+    history = (EMPTY,)
+    for held in (of(0, 1), of(0), of(0, 1, 2)):
+        history = grown(history, {"sort": held})
+    assert unlearnt(history, packets={PACKETS[2]}, at_s=9.0).skills == {"sort": of(0, 1)}
+    assert unlearnt(history, packets={PACKETS[1]}, at_s=9.0).skills == {"sort": of(0)}
+    assert unlearnt(history, packets={PACKETS[0]}, at_s=9.0).skills == {}
+
+
+def test_an_older_skill_with_the_same_contents_under_other_ids_has_all_that_remains():
+    history = (EMPTY,)
+    for held in (of(0), of(3), of(1, 2)):
+        history = grown(history, {"sort": held})
+    same = CONTENTS | {PACKETS[1]: CONTENTS[PACKETS[0]]}
+    state = unlearnt(history, packets={PACKETS[2]}, contents=same, at_s=9.0)
+    assert state.skills == {"sort": of(0)}
+    state = unlearnt(history, packets={PACKETS[2]}, contents=CONTENTS, at_s=9.0)
+    assert state.skills == {"sort": of(3)}, "the newest, if none has all"
+
+
+def test_all_that_was_ever_unlearnt_is_named():
+    history = grown((EMPTY,), {"sort": of(0)})
+    history = (unlearnt(history, packets={PACKETS[0]}, at_s=8.0), *history)
+    history = (unlearnt(history, keys={KEYS[1]}, at_s=9.0), *history)
+    assert ever_unlearnt(history) == {PACKETS[0], KEYS[1]}
 
 
 def test_what_was_learnt_again_after_it_was_unlearnt_may_be_gone_back_to():

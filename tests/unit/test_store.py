@@ -201,6 +201,7 @@ def test_packets_are_kept_sealed_and_the_first_copy_stays(tmp_path: Path):
     with Store(tmp_path / "store") as store:
         store.put_packet(PACKET, b"envelope", source)
         store.put_packet(PACKET, b"forged", b"forged")
+        assert store.get_manifest(PACKET) == (b"envelope", digest_of(b"payload" * 1000))
         assert store.get_packet(PACKET) == (b"envelope", b"payload" * 1000)
         assert (store.payload_bytes(PACKET), store.payload_bytes(other)) == (7000, 0)
         with pytest.raises(NotFoundError):

@@ -31,6 +31,21 @@ def test_a_standing_tells_why_a_voter_is_kept_out_of_the_lesson():
     assert other.fit == 1.0
 
 
+def test_who_is_confirmed_by_others_is_counted_and_nobody_confirms_himself():
+    def confirmed(*packets, rules=RULES):
+        found = combine([*packets], rules, VIEW).consensus.standings
+        return {its.voter: (its.confirmed, its.used) for its in found}
+
+    assert confirmed(*honest(1)) == {"honest-0": (0, len(FACTS))}
+    alike = confirmed(*honest(3))
+    assert set(alike.values()) == {(len(HIDDEN), len(FACTS))}  # what traces tell is put to no vote
+    mistaken = teacher("mistaken", shifted(only=HIDDEN[:2]))
+    assert confirmed(*honest(6), mistaken)["mistaken"] == (len(HIDDEN) - 2, len(FACTS) - 2)
+    alone = replace(RULES, strategy="best_teacher_per_concept", guarded=False)
+    strangers = confirmed(*honest(1), *liars(1), rules=alone)
+    assert {count for count, _ in strangers.values()} == {0}
+
+
 def test_who_is_outvoted_is_counted_and_abstaining_is_nobodys_fault():
     packets = [*honest(6), teacher("mistaken", shifted(only=HIDDEN[:2]))]
     consensus = combine(packets, RULES, VIEW).consensus

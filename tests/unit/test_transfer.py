@@ -2,6 +2,8 @@ from dataclasses import replace
 
 import torch
 
+from m2kt.consensus import Fate
+from m2kt.identity import AgentId
 from m2kt.progress import TransferState, silent
 from m2kt.reasons import Reason
 from m2kt.symptoms import Cause, Symptom
@@ -59,6 +61,22 @@ def test_a_packet_of_flipped_answers_is_declined_before_training():
     assert isinstance(outcome, Declined)
     assert outcome.verdict.reasons == (Reason.TRACE_REFUTED,)
     assert outcome.probe_items == 0
+
+
+def test_of_several_packets_it_is_said_whose_was_refused():
+    good = taught_packet()
+    bad = replace(good, means=torch.full_like(good.means, torch.nan))
+    liar = replace(authentic(bad, "bad"), teacher=AgentId("liar"))
+    for packets, others in (([liar], ()), ([authentic(good, "good"), liar], (TEACHER,))):
+        rules = replace(RULES, align=replace(RULES.align, learning_rate=float("inf")))
+        outcome = run_transfer(pupil(), packets, multiplication(), rules, silent)
+        assert isinstance(outcome, Declined)
+        assert outcome.verdict.consensus is not None
+        fates = {its.teachers: its.fate for its in outcome.verdict.consensus.standings}
+        assert fates.pop(("liar",)) is Fate.REFUSED
+        [no] = [its for its in outcome.verdict.consensus.standings if its.fate is Fate.REFUSED]
+        assert Reason.NOT_FINITE in no.reasons
+        assert fates == {(name,): Fate.USED for name in others}
 
 
 def test_a_lesson_that_teaches_nothing_is_declined_by_the_exam():

@@ -63,8 +63,6 @@ def test_accuracy_by_level_survives_and_is_ordered(accuracy):
 def test_reasons_in_code_and_protocol_are_the_same():
     named = {name.removeprefix("REASON_") for name, number in verdict_pb2.Reason.items() if number}
     assert named == {reason.value for reason in Reason}
-    for reason in Reason:
-        assert wire.reason_from_wire(wire.reason_to_wire(reason)) is reason
 
 
 def test_the_protocol_says_each_reason_in_the_words_of_the_code(pytestconfig):
@@ -100,8 +98,6 @@ def test_states_in_code_and_protocol_are_the_same():
 
 @pytest.mark.parametrize("number", [0, 99, -1])
 def test_a_number_that_stands_for_nothing_is_refused(number):
-    with pytest.raises(PacketError, match="a reason"):
-        wire.reason_from_wire(number)
     with pytest.raises(PacketError, match="a state"):
         wire.state_from_wire(number)
 

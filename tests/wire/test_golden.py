@@ -133,6 +133,14 @@ def test_a_receipt_signed_by_wire_v1_is_written_as_it_was_and_still_verifies(gol
     assert cards.verify_receipt(found, trusting(signer(2), agent=STUDENT)) == expected
 
 
+def test_the_receipt_of_a_realignment_is_written_as_it_was_and_still_verifies(golden):
+    path, left_out = GOLDEN / "receipt-realigned.bin", (PacketId("b3:" + "5" * 64), signer().key_id)
+    expected = replace(receipt(VERDICTS["accepted"]), unlearnt=left_out)
+    golden(path, cards.envelope_to_bytes(cards.sign_receipt(expected, signer(2))))
+    found = cards.envelope_from_bytes(path.read_bytes())
+    assert cards.verify_receipt(found, trusting(signer(2), agent=STUDENT)) == expected
+
+
 def test_a_card_signed_by_wire_v1_is_written_as_it_was_and_still_verifies(golden):
     golden(GOLDEN / "card.bin", cards.envelope_to_bytes(cards.sign_card(CARD, signer())))
     found = cards.envelope_from_bytes((GOLDEN / "card.bin").read_bytes())

@@ -48,6 +48,7 @@ class DescribeStudentResponse(_message.Message):
 
     STUDENT_FIELD_NUMBER: _builtins.int
     HEAD_FIELD_NUMBER: _builtins.int
+    TEACHERS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def student(self) -> _agent_pb2.AgentCard:
         """Its card."""
@@ -56,19 +57,74 @@ class DescribeStudentResponse(_message.Message):
     def head(self) -> _state_pb2.StudentState:
         """Its present state."""
 
+    @_builtins.property
+    def teachers(self) -> _containers.RepeatedCompositeFieldContainer[Global___TeacherStanding]:
+        """Teachers whose packets it has judged, by name."""
+
     def __init__(
         self,
         *,
         student: _agent_pb2.AgentCard | None = ...,
         head: _state_pb2.StudentState | None = ...,
+        teachers: _abc.Iterable[Global___TeacherStanding] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["head", b"head", "student", b"student"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["head", b"head", "student", b"student"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["head", b"head", "student", b"student", "teachers", b"teachers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DescribeStudentResponse: _TypeAlias = DescribeStudentResponse  # noqa: Y015
+
+@_typing.final
+class TeacherStanding(_message.Message):
+    """How a teacher's packets have held up so far. Only packets whose signature was
+    right count: nobody can ruin another's name by using it.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEACHER_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
+    ACCEPTED_FIELD_NUMBER: _builtins.int
+    REJECTED_FIELD_NUMBER: _builtins.int
+    AGREED_FIELD_NUMBER: _builtins.int
+    DISPUTED_FIELD_NUMBER: _builtins.int
+    AT_S_FIELD_NUMBER: _builtins.int
+    teacher: _builtins.str
+    """Its name in the student's trust store."""
+    score: _builtins.float
+    """Chance that its next packet is good, above 0 and below 1; 0.5 if nothing is
+    known. Evidence fades: what is old counts less.
+    """
+    accepted: _builtins.float
+    """Packets that passed the exam, in all; shares of one, where several passed together."""
+    rejected: _builtins.float
+    """Packets that were refused for a reason of their own, in all."""
+    agreed: _builtins.float
+    """Concepts on which other teachers said the same, in all."""
+    disputed: _builtins.float
+    """Concepts on which other teachers said something else, in all."""
+    at_s: _builtins.float
+    """Unix time, seconds, of the newest evidence, on the student's clock."""
+    def __init__(
+        self,
+        *,
+        teacher: _builtins.str = ...,
+        score: _builtins.float = ...,
+        accepted: _builtins.float = ...,
+        rejected: _builtins.float = ...,
+        agreed: _builtins.float = ...,
+        disputed: _builtins.float = ...,
+        at_s: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "agreed", b"agreed", "at_s", b"at_s", "disputed", b"disputed", "rejected", b"rejected", "score", b"score", "teacher", b"teacher"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TeacherStanding: _TypeAlias = TeacherStanding  # noqa: Y015
 
 @_typing.final
 class ForetellRequest(_message.Message):
@@ -817,25 +873,67 @@ class UnlearnResponse(_message.Message):
 
     HEAD_FIELD_NUMBER: _builtins.int
     MOVED_FIELD_NUMBER: _builtins.int
+    REALIGNMENTS_FIELD_NUMBER: _builtins.int
+    UNLEARNT_FIELD_NUMBER: _builtins.int
     moved: _builtins.bool
-    """Whether HEAD had to be moved."""
+    """Whether HEAD had to be moved. If not, nothing that was named had a part in it."""
     @_builtins.property
     def head(self) -> _state_pb2.StudentState:
         """Its lineages hold nothing of what was named."""
+
+    @_builtins.property
+    def realignments(self) -> _containers.RepeatedCompositeFieldContainer[Global___Realignment]:
+        """Transfers that align anew what remains, each of one domain; none if HEAD has
+        all that remains, or nothing does.
+        """
+
+    @_builtins.property
+    def unlearnt(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ids of all packets and keys that count as un-learnt: what was named, what a
+        key signed, and packets of equal content.
+        """
 
     def __init__(
         self,
         *,
         head: _state_pb2.StudentState | None = ...,
         moved: _builtins.bool = ...,
+        realignments: _abc.Iterable[Global___Realignment] | None = ...,
+        unlearnt: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["head", b"head"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["head", b"head", "moved", b"moved"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["head", b"head", "moved", b"moved", "realignments", b"realignments", "unlearnt", b"unlearnt"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UnlearnResponse: _TypeAlias = UnlearnResponse  # noqa: Y015
+
+@_typing.final
+class Realignment(_message.Message):
+    """A transfer in which the packets that remain are aligned anew."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DOMAIN_FIELD_NUMBER: _builtins.int
+    TRANSFER_ID_FIELD_NUMBER: _builtins.int
+    domain: _builtins.str
+    """Name of the domain."""
+    transfer_id: _builtins.str
+    """Id of the transfer; WatchTransfer tells how it goes."""
+    def __init__(
+        self,
+        *,
+        domain: _builtins.str = ...,
+        transfer_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["domain", b"domain", "transfer_id", b"transfer_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Realignment: _TypeAlias = Realignment  # noqa: Y015
 
 @_typing.final
 class ListHistoryRequest(_message.Message):

@@ -157,8 +157,9 @@ class StudentServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Unlearn(self, request, context):
-        """Moves HEAD to a state whose lineage does not hold a packet, or no packet of a
-        key. Idempotent.
+        """Moves HEAD at once to a state whose lineage does not hold a packet, or no packet
+        of a key. What remains of a lineage that no such state holds whole is aligned
+        anew, in a transfer of its own. Idempotent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -62,8 +62,9 @@ class StudentServiceStub:
     Examine: _grpc.UnaryUnaryMultiCallable[_student_service_pb2.ExamineRequest, _student_service_pb2.ExamineResponse]
     """Examines the student on problems drawn from a seed. Idempotent."""
     Unlearn: _grpc.UnaryUnaryMultiCallable[_student_service_pb2.UnlearnRequest, _student_service_pb2.UnlearnResponse]
-    """Moves HEAD to a state whose lineage does not hold a packet, or no packet of a
-    key. Idempotent.
+    """Moves HEAD at once to a state whose lineage does not hold a packet, or no packet
+    of a key. What remains of a lineage that no such state holds whole is aligned
+    anew, in a transfer of its own. Idempotent.
     """
     ListHistory: _grpc.UnaryUnaryMultiCallable[_student_service_pb2.ListHistoryRequest, _student_service_pb2.ListHistoryResponse]
     """The states that the student has been in, newest first. Idempotent."""
@@ -102,8 +103,9 @@ class StudentServiceAsyncStub(StudentServiceStub):
     Examine: _aio.UnaryUnaryMultiCallable[_student_service_pb2.ExamineRequest, _student_service_pb2.ExamineResponse]  # type: ignore[assignment]
     """Examines the student on problems drawn from a seed. Idempotent."""
     Unlearn: _aio.UnaryUnaryMultiCallable[_student_service_pb2.UnlearnRequest, _student_service_pb2.UnlearnResponse]  # type: ignore[assignment]
-    """Moves HEAD to a state whose lineage does not hold a packet, or no packet of a
-    key. Idempotent.
+    """Moves HEAD at once to a state whose lineage does not hold a packet, or no packet
+    of a key. What remains of a lineage that no such state holds whole is aligned
+    anew, in a transfer of its own. Idempotent.
     """
     ListHistory: _aio.UnaryUnaryMultiCallable[_student_service_pb2.ListHistoryRequest, _student_service_pb2.ListHistoryResponse]  # type: ignore[assignment]
     """The states that the student has been in, newest first. Idempotent."""
@@ -193,8 +195,9 @@ class StudentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _student_service_pb2.UnlearnRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_student_service_pb2.UnlearnResponse, _abc.Awaitable[_student_service_pb2.UnlearnResponse]]:
-        """Moves HEAD to a state whose lineage does not hold a packet, or no packet of a
-        key. Idempotent.
+        """Moves HEAD at once to a state whose lineage does not hold a packet, or no packet
+        of a key. What remains of a lineage that no such state holds whole is aligned
+        anew, in a transfer of its own. Idempotent.
         """
 
     @_abc_1.abstractmethod

@@ -627,6 +627,7 @@ class Receipt(_message.Message):
     METER_FIELD_NUMBER: _builtins.int
     PROBE_ITEMS_FIELD_NUMBER: _builtins.int
     ISSUED_AT_S_FIELD_NUMBER: _builtins.int
+    UNLEARNT_FIELD_NUMBER: _builtins.int
     transfer_id: _builtins.str
     """Id of the transfer."""
     student: _builtins.str
@@ -657,6 +658,13 @@ class Receipt(_message.Message):
     def meter(self) -> _packet_pb2.DataMeter:
         """What the transfer consumed in all."""
 
+    @_builtins.property
+    def unlearnt(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Of a re-alignment, ids of the packets and keys that were un-learnt before it
+        and left out; none for any other transfer. The packets of `packet_ids` are
+        then those that remained.
+        """
+
     def __init__(
         self,
         *,
@@ -671,10 +679,11 @@ class Receipt(_message.Message):
         meter: _packet_pb2.DataMeter | None = ...,
         probe_items: _builtins.int = ...,
         issued_at_s: _builtins.float = ...,
+        unlearnt: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["meter", b"meter", "verdict", b"verdict"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["domain", b"domain", "head_after", b"head_after", "head_before", b"head_before", "issued_at_s", b"issued_at_s", "meter", b"meter", "packet_ids", b"packet_ids", "probe_items", b"probe_items", "student", b"student", "teachers", b"teachers", "transfer_id", b"transfer_id", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["domain", b"domain", "head_after", b"head_after", "head_before", b"head_before", "issued_at_s", b"issued_at_s", "meter", b"meter", "packet_ids", b"packet_ids", "probe_items", b"probe_items", "student", b"student", "teachers", b"teachers", "transfer_id", b"transfer_id", "unlearnt", b"unlearnt", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -767,6 +776,8 @@ class Standing(_message.Message):
     SHARE_FIELD_NUMBER: _builtins.int
     FIT_FIELD_NUMBER: _builtins.int
     AFFINITY_FIELD_NUMBER: _builtins.int
+    CONFIRMED_FIELD_NUMBER: _builtins.int
+    REASONS_FIELD_NUMBER: _builtins.int
     voter: _builtins.str
     """Its name."""
     root: _builtins.bool
@@ -787,9 +798,15 @@ class Standing(_message.Message):
     """Share of the told concepts that a map which is not told of them finds."""
     affinity: _builtins.float
     """Mean cosine with the root of trust or, without one, with all others."""
+    confirmed: _builtins.int
+    """In how many of `used` others said the same, in a vote."""
     @_builtins.property
     def teachers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Its agents that sent something."""
+
+    @_builtins.property
+    def reasons(self) -> _containers.RepeatedScalarFieldContainer[Global___Reason.ValueType]:
+        """Codes of why its packet was refused; none of one that was not."""
 
     def __init__(
         self,
@@ -805,10 +822,12 @@ class Standing(_message.Message):
         share: _builtins.float = ...,
         fit: _builtins.float = ...,
         affinity: _builtins.float = ...,
+        confirmed: _builtins.int = ...,
+        reasons: _abc.Iterable[Global___Reason.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["affinity", b"affinity", "concepts", b"concepts", "fate", b"fate", "fit", b"fit", "outvoted", b"outvoted", "root", b"root", "share", b"share", "teachers", b"teachers", "used", b"used", "voter", b"voter", "why", b"why"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["affinity", b"affinity", "concepts", b"concepts", "confirmed", b"confirmed", "fate", b"fate", "fit", b"fit", "outvoted", b"outvoted", "reasons", b"reasons", "root", b"root", "share", b"share", "teachers", b"teachers", "used", b"used", "voter", b"voter", "why", b"why"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
