@@ -246,7 +246,7 @@ def test_what_teachers_said_is_told_as_a_table_as_json_and_as_a_page(
     run, addresses, learnt, tmp_path
 ):
     page = tmp_path / "page.html"
-    line = ("conflicts", learnt["transfer"], "--student", addresses["student"], "--html", page)
+    line = ("conflicts", learnt["transfer"]["transfer"], "--student", addresses["student"], "--html", page)
     code, out, _ = run(*line, "--json")
     told = json.loads(out)
     assert (code, told["rule"]) == (0, "geometric_median")
@@ -260,7 +260,7 @@ def test_what_teachers_said_is_told_as_a_table_as_json_and_as_a_page(
 def test_of_a_transfer_that_was_never_combined_there_is_nothing_to_tell(run, addresses):
     line = ("learn", "--student", addresses["student"], "--domain", DOMAIN)
     _, out, _ = run(*line, "--teacher", addresses["stranger"], "--json")
-    transfer = json.loads(out)["transfer"]
+    transfer = json.loads(out)["transfer"]["transfer"]
     code, _, err = run("conflicts", transfer, "--student", addresses["student"])
-    assert code == 2
+    assert code == 6
     assert "expected a transfer whose packets were combined" in err
