@@ -36,8 +36,8 @@ def conflicts(
     found = done(work())
     if found is None:
         raise NotFoundError(
-            f"expected a transfer whose packets were combined, found {transfer} to have ended"
-            " before, or not yet; see m2kt watch"
+            f"expected a transfer whose packets were combined, found {transfer}, which ended before"
+            " that or has not come so far; see m2kt watch"
         )
     if html is not None:
         html.write_text(build_conflict_page(transfer, found), encoding="utf-8")

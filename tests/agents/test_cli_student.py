@@ -263,4 +263,4 @@ def test_of_a_transfer_that_was_never_combined_there_is_nothing_to_tell(run, add
     transfer = json.loads(out)["transfer"]["transfer"]
     code, _, err = run("conflicts", transfer, "--student", addresses["student"])
     assert code == 6
-    assert "expected a transfer whose packets were combined" in err
+    assert "a transfer whose packets were combined" in err
