@@ -30,8 +30,9 @@ class Dawdler(HostileTeacher):
                 if part.chunk.index == self.hold_before:
                     self.held.set()
                     await self.go_on.wait()
-                self.sent.append(part.chunk.index)
             yield part
+            if part.HasField("chunk"):  # it was taken: a stream that is cut off does not come back
+                self.sent.append(part.chunk.index)
 
 
 def dawdler(town: Town, name: str, hold_before: int | None = None, seed: int = 0) -> Dawdler:
