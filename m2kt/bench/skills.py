@@ -1,6 +1,6 @@
 """Teachers whose skills do not overlap: what a student keeps of each, and what it makes of all.
 
-Owns: `Skills`. Does not own: the subject (subjects), alignment (m2kt.align).
+Owns: `Skills`. Does not own: the subject (subjects), alignment (m2kt.align), merges (m2kt.merging).
 """
 
 import random
@@ -14,6 +14,8 @@ from m2kt.bench.delivery import STUDENT
 from m2kt.bench.subjects import SUBJECTS, Subject, draw_lesson, load_model
 from m2kt.domain import Domain
 from m2kt.extract import ExtractConfig
+from m2kt.merging import MergeRules, merged
+from m2kt.packet import Lesson
 from m2kt.probes import Probe, ProbeSet, draw_probes
 from m2kt.progress import silent
 from m2kt.student import Student
@@ -35,6 +37,8 @@ class Skills:
     Attributes:
         domain: Name of the domain; each of its teachers knows a part that no other one knows.
         teachers: Whose packets it gets.
+        merge: Name of a merge: it learns from each teacher by itself, and the CALs are merged.
+            Empty for one lesson from all packets.
         student: Name of its model.
         seed: Of packets and alignment.
         per_level: Held-out problems of each level, of each skill.
@@ -43,15 +47,21 @@ class Skills:
 
     domain: str
     teachers: tuple[str, ...]
+    merge: str = ""
     student: str = "symbols-student"
     seed: int = 0
     per_level: int = 100
     align: AlignConfig = field(default_factory=AlignConfig)
 
+    def __post_init__(self) -> None:
+        if self.merge:
+            MergeRules(how=self.merge)  # refuses a name that it does not know
+
     @property
     def title(self) -> str:
         """What is said of it when it is done."""
-        return f"{self.domain} from {' and '.join(self.teachers)}"
+        how = f", {self.merge}" if self.merge else ""
+        return f"{self.domain} from {' and '.join(self.teachers)}{how}"
 
     @property
     def kind(self) -> str:
@@ -70,19 +80,28 @@ class Skills:
 
     def run(self) -> dict[str, Any]:
         """Accuracy on the skill of each teacher of the domain and on mixed problems."""
-        whole = SUBJECTS[self.domain]
-        its = Subject(self.domain, {name: whole.teachers[name] for name in self.teachers})
-        extract = ExtractConfig(reveal=REVEAL, seed=self.seed)
-        lesson = draw_lesson(its, extract)
+        domain, lessons = domains.get(self.domain), self.lessons()
         student = Student(STUDENT, load_model(self.student))
         config = replace(self.align, seed=self.seed)
-        cal = align(student, lesson, domains.get(self.domain), config, silent).cal
-        asked = {trace.question for trace in lesson.traces}
-        accuracy = {}
+        cals = [align(student, lesson, domain, config, silent).cal for lesson in lessons]
+        cal = cals[0]
+        if self.merge:
+            names = [[concept.spec.id for concept in lesson.concepts] for lesson in lessons]
+            cal = merged(cals, MergeRules(how=self.merge, seed=self.seed), names)
+        asked = {trace.question for lesson in lessons for trace in lesson.traces}
+        whole, accuracy = SUBJECTS[self.domain], {}
         for name in (*whole.teachers, MIXED):
             probes = probes_of(whole, name, self.per_level, asked)
-            accuracy[name] = examine(student, domains.get(self.domain), probes, cal).mean
+            accuracy[name] = examine(student, domain, probes, cal).mean
         return {"accuracy": accuracy, "mean": sum(accuracy.values()) / len(accuracy)}
+
+    def lessons(self) -> list[Lesson]:
+        """One from all packets, or one from each."""
+        taught = SUBJECTS[self.domain].teachers
+        groups = [(name,) for name in self.teachers] if self.merge else [self.teachers]
+        extract = ExtractConfig(reveal=REVEAL, seed=self.seed)
+        subjects = (Subject(self.domain, {name: taught[name] for name in its}) for its in groups)
+        return [draw_lesson(its, extract) for its in subjects]
 
 
 def probes_of(its: Subject, skill: str, per_level: int, asked: set[str]) -> ProbeSet:

@@ -32,6 +32,7 @@ LIMITS: Final = (
     " settle what c_k would have to be believed for.",
     "More than a quarter of liars who all say the same cannot be told from honest teachers if they"
     " are four in five: no f above 6 of 10 was tried. Without a root of trust nothing could tell.",
+    "CALs are merged by the usual settings of each rule: no scale and no density was searched for.",
     "Rules by themselves are compared by what their points say (`read`), by whole lessons only"
     " with one seed and three attacks.",
 )
@@ -132,19 +133,29 @@ def kept(cases: Iterable[Case]) -> float:
 
 
 def disjoint_of(found: Mapping[Skills, Result]) -> dict[str, Any]:
-    """Of each skill what a student keeps that learns all, and how it does on mixed problems."""
+    """Of each skill what a student keeps that learns all, and how it does on mixed problems.
+
+    Beside one lesson from all packets the same of CALs that were merged afterwards.
+    """
     skills = sorted({name for task in found for name in task.teachers})
-    by = {(task.teachers, task.seed): result["accuracy"] for task, result in found.items()}
-    seeds = sorted({seed for _, seed in by})
-    every = max((teachers for teachers, _ in by), key=len)
-    alone = {name: fmean(by[(name,), seed][name] for seed in seeds) for name in skills}
-    whole = {name: fmean(by[every, seed][name] for seed in seeds) for name in (*skills, MIXED)}
+    every = max((task.teachers for task in found), key=len)
+
+    def mean(teachers: tuple[str, ...], skill: str, merge: str = "") -> float:
+        tasks = (its for its in found if (its.teachers, its.merge) == (teachers, merge))
+        return fmean(found[its]["accuracy"][skill] for its in tasks)
+
+    alone = {name: mean((name,), name) for name in skills}
+
+    def kept_of(merge: str) -> dict[str, Any]:
+        retention = {name: mean(every, name, merge) / alone[name] for name in skills}
+        return {"retention": retention, "mixed_accuracy": mean(every, MIXED, merge)}
+
     return {
-        "retention": {name: whole[name] / alone[name] for name in skills},
-        "mixed_accuracy": whole[MIXED],
-        "mixed_alone": {n: fmean(by[(n,), seed][MIXED] for seed in seeds) for n in skills},
+        **kept_of(""),
+        "mixed_alone": {name: mean((name,), MIXED) for name in skills},
         "single": alone,
-        "both": whole,
+        "both": {name: mean(every, name) for name in (*skills, MIXED)},
+        "merges": {its: kept_of(its) for its in dict.fromkeys(t.merge for t in found) if its},
     }
 
 
@@ -169,7 +180,7 @@ _COSTS: Final = ("seconds", "mib", "packet_mib")
 
 
 def _exponent(rows: Sequence[Mapping[str, Any]], by: str) -> float:
-    return exponent([row[by] for row in rows], [row["seconds"] for row in rows])
+    return exponent([float(row[by]) for row in rows], [row["seconds"] for row in rows])
 
 
 def findings_of(

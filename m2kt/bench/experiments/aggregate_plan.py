@@ -1,6 +1,6 @@
 """Which meetings are held: honest, within the bound, beyond it, with a root; by every strategy.
 
-Owns: `Plan`, `plan_of`. Does not own: what a meeting is (meetings), what they show (aggregate).
+Owns: `Plan`, `QUICK`. Does not own: what a meeting is (meetings), what they show (aggregate).
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,6 +16,7 @@ from m2kt.bench.gatherings import NONE, Gathering
 from m2kt.bench.meetings import Meeting
 from m2kt.bench.skills import Skills
 from m2kt.combine_config import CombineRules
+from m2kt.merging import MERGES
 from m2kt.progress import Report
 from m2kt.strategies import STRATEGIES
 
@@ -34,6 +35,7 @@ class Plan:
         attacks: Names.
         coverage: Shares of the hidden facts that an honest teacher's C holds.
         strategies: Rules that are also tried without a guard.
+        merges: Ways to make one CAL of those that were learnt from one teacher each.
         learnt: Attacks against which these are learnt by, not only looked at.
         teachers: Numbers of them, for what combining costs.
         concepts: Numbers of them.
@@ -50,6 +52,7 @@ class Plan:
     attacks: tuple[str, ...] = tuple(ATTACKS)
     coverage: tuple[float, ...] = (1.0, 0.5, 0.3)
     strategies: tuple[str, ...] = tuple(STRATEGIES)
+    merges: tuple[str, ...] = tuple(MERGES)
     learnt: tuple[str, ...] = (NONE, "label_flip", "alie")
     teachers: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64)
     concepts: tuple[int, ...] = (100, 300, 1_000, 3_000, 10_000)
@@ -114,17 +117,19 @@ class Plan:
         return [self.meeting(n, seed) for n in (1, 2, most) for seed in self.seeds]
 
     def skills(self) -> list[Skills]:
-        """Each of two teachers alone, and both."""
-        groups = (("mod7-addsub",), ("mod7-mul",), ("mod7-addsub", "mod7-mul"))
+        """Each of two teachers alone, both in one lesson, and what was learnt alone merged."""
+        both = ("mod7-addsub", "mod7-mul")
+        ways = [*(((name,), "") for name in both), *((both, its) for its in ("", *self.merges))]
         return [
             Skills(
                 domain=SKILLED,
-                teachers=group,
+                teachers=teachers,
+                merge=merge,
                 student=self.student,
                 seed=seed,
                 per_level=self.per_level,
             )
-            for group in groups
+            for teachers, merge in ways
             for seed in self.seeds
         ]
 

@@ -16,7 +16,7 @@ Cases = Mapping[str, Sequence[Mapping[str, Any]]]
 def tables_of(
     cases: Cases, disjoint: Mapping[str, Any], scaling: Mapping[str, Any]
 ) -> tuple[Table, ...]:
-    """Attacks by size and coverage; rules by attack; skills; what combining costs."""
+    """Attacks by size and coverage; rules by attack; skills; merges; what combining costs."""
     return (
         *(
             _attacks(title, cases[name])
@@ -29,6 +29,7 @@ def tables_of(
         _rules(cases["alone"]),
         _others(cases),
         _skills(disjoint),
+        _merges(disjoint),
         Table(
             title="What combining costs",
             head=("teachers", "concepts", "seconds", "MiB beyond packets", "MiB of one packet"),
@@ -128,6 +129,23 @@ def _skills(disjoint: Mapping[str, Any]) -> Table:
     )
 
 
+def _merges(disjoint: Mapping[str, Any]) -> Table:
+    ways = {"one lesson from all packets": disjoint, **disjoint["merges"]}
+    return Table(
+        title="Disjoint skills: one lesson, or CALs learnt apart and merged without training",
+        head=("", *(f"kept of {name}" for name in disjoint["single"]), "mixed problems"),
+        rows=tuple(
+            (
+                name,
+                *(its["retention"][skill] for skill in disjoint["single"]),
+                its["mixed_accuracy"],
+            )
+            for name, its in ways.items()
+        ),
+        note="Kept: share of what a student gets right that learnt that skill alone.",
+    )
+
+
 def plots_of(cases: Cases, scaling: Mapping[str, Any]) -> tuple[Plot, ...]:
     """Accuracy by attack, beside the honest run; time by size."""
     plots = [
@@ -140,11 +158,11 @@ def plots_of(cases: Cases, scaling: Mapping[str, Any]) -> tuple[Plot, ...]:
     sizes = scaling["sizes"]
     middle = max(row["teachers"] for row in sizes)
     concepts = next(row["concepts"] for row in sizes if row["teachers"] == middle)
-    by_teachers = [row for row in sizes if row["concepts"] == concepts]
+    teachers = next(row["teachers"] for row in sizes if row["concepts"] != concepts)
     return (
         *plots,
-        _costs("teachers", by_teachers),
-        _costs("concepts", [row for row in sizes if row not in by_teachers]),
+        _costs("teachers", [row for row in sizes if row["concepts"] == concepts]),
+        _costs("concepts", [row for row in sizes if row["teachers"] == teachers]),
     )
 
 
@@ -172,7 +190,7 @@ def _costs(by: str, rows: Sequence[Mapping[str, Any]]) -> Plot:
         title=f"Time of combining by the number of {by}",
         x=by,
         y="seconds",
-        series={"seconds": [Point(x=row[by], y=row["seconds"]) for row in ordered]},
+        series={"seconds": [Point(x=float(row[by]), y=row["seconds"]) for row in ordered]},
         log_x=True,
         log_y=True,
     )
