@@ -14,25 +14,32 @@ class Dawdler(HostileTeacher):
 
     Attributes:
         hold_before: Index of that chunk; None for none.
-        sent: Indices of the chunks that it has sent, in order.
+        streams: Of each stream, indices of the chunks that it was to send, in order. One that is
+            let go after its student has left may still have a chunk of which nothing comes.
     """
 
     hold_before: int | None = None
-    sent: list[int] = field(default_factory=list)
+    streams: list[list[int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.held, self.go_on = asyncio.Event(), asyncio.Event()
 
     async def StreamPacket(self, request, context):  # noqa: N802 - the name in the proto
+        mine: list[int] = []
+        self.streams.append(mine)
         async for part in super().StreamPacket(request, context):
             if part.HasField("chunk"):
                 if part.chunk.index == self.hold_before:
                     self.held.set()
                     await self.go_on.wait()
+                mine.append(part.chunk.index)
             yield part
-            if part.HasField("chunk"):  # it was taken: a stream that is cut off does not come back
-                self.sent.append(part.chunk.index)
+
+    @property
+    def sent(self) -> list[int]:
+        """Indices of the chunks of all streams."""
+        return [index for stream in self.streams for index in stream]
 
 
 def dawdler(town: Town, name: str, hold_before: int | None = None, seed: int = 0) -> Dawdler:

@@ -246,7 +246,14 @@ def test_what_teachers_said_is_told_as_a_table_as_json_and_as_a_page(
     run, addresses, learnt, tmp_path
 ):
     page = tmp_path / "page.html"
-    line = ("conflicts", learnt["transfer"]["transfer"], "--student", addresses["student"], "--html", page)
+    line = (
+        "conflicts",
+        learnt["transfer"]["transfer"],
+        "--student",
+        addresses["student"],
+        "--html",
+        page,
+    )
     code, out, _ = run(*line, "--json")
     told = json.loads(out)
     assert (code, told["rule"]) == (0, "geometric_median")
