@@ -7,6 +7,7 @@ import torch
 from hypothesis import given
 from packets import TEACHER, equal, packets, provenance, tiny_packet
 
+from m2kt.consensus import Consensus
 from m2kt.errors import PacketError
 from m2kt.identity import PacketId
 from m2kt.packet import (
@@ -87,7 +88,7 @@ def test_a_lesson_knows_its_lineage():
         concepts=(LessonConcept(packet.concepts[0], (Source(0, 0, 1.0),)),),
         traces=packet.traces,
         maps=(),
-        strategy="mean",
+        consensus=Consensus("mean", 0, (), {}, ()),
     )
     assert lesson.lineage == ("p", "q")
     assert lesson.packets[0].packet is packet
