@@ -56,6 +56,7 @@ class Assignment:
         current: The CAL of the present skill, if there is one.
         lineage: Packets that the present skill was learnt from.
         strategy: How to combine; empty for the student's own rule.
+        trust: How much each voter's word weighs, for a strategy that asks; none for all alike.
     """
 
     domain: str
@@ -63,6 +64,7 @@ class Assignment:
     current: KeptCal | None
     lineage: frozenset[PacketId] = frozenset()
     strategy: str = ""
+    trust: Mapping[str, float] = field(default_factory=dict)
 
 
 @final
@@ -177,7 +179,7 @@ class Learner:
             replace(self._student, cal=self._layer(assignment.current), lineage=assignment.lineage),
             packets,
             domains.get(assignment.domain),
-            self._rules_with(assignment.strategy),
+            self._rules_for(assignment),
             report,
         )
         if isinstance(outcome, Declined):
@@ -194,10 +196,11 @@ class Learner:
             probe_items=outcome.probe_items,
         )
 
-    def _rules_with(self, strategy: str) -> TransferRules:
-        if not strategy:
-            return self._rules
-        return replace(self._rules, combine=replace(self._rules.combine, strategy=strategy))
+    def _rules_for(self, assignment: Assignment) -> TransferRules:
+        combine, strategy = self._rules.combine, assignment.strategy
+        if strategy:
+            combine = replace(combine, strategy=strategy)
+        return replace(self._rules, combine=combine, trust=assignment.trust or None)
 
     def _layer(self, kept: KeptCal | None) -> ConceptAlignmentLayer | None:
         """The layer of `kept`; the last one used stays at hand."""

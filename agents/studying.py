@@ -6,6 +6,7 @@ an end says about teachers (m2kt.reputation).
 """
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import final
 
@@ -14,9 +15,9 @@ from m2kt.errors import PacketError, TrustError
 from m2kt.history import Skill
 from m2kt.identity import TransferId
 from m2kt.meter import DataMeter
-from m2kt.packet import AuthenticPayload
+from m2kt.packet import AuthenticPayload, voter_of
 from m2kt.progress import Progress
-from m2kt.reputation import evidence_of
+from m2kt.reputation import evidence_of, trust_in
 from m2kt.transfer import Declined
 from m2kt.verdict import Rejected
 
@@ -79,15 +80,27 @@ class Studies:
             if order.unlearnt and aligned.issuperset(p.content_digest for p in earlier):
                 current = None
         known = skill.lineage if skill and not order.unlearnt else ()
+        payloads = (*earlier, *course.payloads)
         return await self._learn(
             course.transfer,
             Assignment(
                 domain=order.domain,
-                payloads=(*earlier, *course.payloads),
+                payloads=payloads,
                 current=current,
                 lineage=frozenset(known),
                 strategy=order.strategy,
+                trust=self._trust(payloads),
             ),
+        )
+
+    def _trust(self, payloads: Sequence[AuthenticPayload]) -> dict[str, float]:
+        """How much the word of each who speaks in a lesson weighs, by the record so far."""
+        resources = self._resources
+        records = resources.standings.all(now_s=resources.clock())
+        return trust_in(
+            {(its.teacher, voter_of(its)) for its in payloads},
+            {its.teacher: its.score for its in records},
+            {voter_of(its) for its in payloads if its.root},
         )
 
     async def _learn(self, transfer: TransferId, assignment: Assignment) -> Learnt | Declined:

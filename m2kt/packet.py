@@ -193,6 +193,11 @@ class AuthenticPacket:
     packet: KnowledgePacket
 
 
+def voter_of(its: AuthenticPayload | AuthenticPacket) -> str:
+    """Who speaks: the teacher's organisation, all of which has one vote; a root for itself."""
+    return str(its.teacher) if its.root else its.organisation or str(its.teacher)
+
+
 @final
 @dataclass(frozen=True, slots=True, eq=False)
 class ScreenedPacket:
@@ -215,9 +220,8 @@ class ScreenedPacket:
 
     @property
     def voter(self) -> str:
-        """Who speaks: the teacher's organisation, all of which has one vote; a root for itself."""
-        its = self.authentic
-        return str(its.teacher) if its.root else its.organisation or str(its.teacher)
+        """Who speaks; see `voter_of`."""
+        return voter_of(self.authentic)
 
 
 @dataclass(frozen=True, slots=True)

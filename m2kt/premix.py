@@ -74,3 +74,5 @@ PREMIXES: Final[Mapping[str, Premix]] = MappingProxyType(
     {"norm_clip": norm_clip, "nnm": nnm, "bucketing": bucketing}
 )
 """Every one by its name."""
+MIXERS: Final = frozenset({"nnm", "bucketing"})
+"""Those after which a point is no single voter's any more."""

@@ -5,7 +5,8 @@ of Beta(r + 1, s + 1), which is 1/2 where nothing is known. All evidence loses h
 weight in every half-life, so that what somebody was is not what it is. Source: Josang and
 Ismail, "The Beta Reputation System", 15th Bled Electronic Commerce Conference, 2002.
 
-Owns: `Standing`, `ReputationRules`, what a verdict says about whom, `weights`.
+Owns: `Standing`, `ReputationRules`, what a verdict says about whom, `weights` in
+a vote, `trust_in`.
 Does not own: keeping it (standings), whose keys are trusted (trust). Free of torch.
 """
 
@@ -13,7 +14,8 @@ import math
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import astuple, dataclass
-from typing import Final
+from statistics import fmean
+from typing import Final, TypeVar
 
 from m2kt import consensus
 from m2kt.consensus import Fate
@@ -22,7 +24,11 @@ from m2kt.identity import AgentId
 from m2kt.reasons import Reason
 from m2kt.verdict import Accepted, Verdict
 
+Name = TypeVar("Name", bound=str)
+
 DAY_S: Final = 86400.0
+UNKNOWN: Final = 0.5
+"""Score of no evidence."""
 TELLING: Final = frozenset(
     {
         Reason.MALFORMED,
@@ -187,12 +193,30 @@ def _credited(passed: float, votes: consensus.Standing | None) -> Standing:
     return Standing(accepted=passed, agreed=float(votes.confirmed), disputed=float(votes.outvoted))
 
 
-def weights(scores: Mapping[AgentId, float], roots: AbstractSet[AgentId]) -> dict[AgentId, float]:
-    """Weights of teachers in a vote: their scores; a root of trust outweighs all that are none.
+def weights(scores: Mapping[Name, float], roots: AbstractSet[Name]) -> dict[Name, float]:
+    """Weights of voters: their scores; a root of trust outweighs all that are none.
 
     Args:
-        scores: For each teacher, above 0 and below 1.
+        scores: For each voter, above 0 and below 1.
         roots: Who is a root of trust.
     """
     others = sum(score for name, score in scores.items() if name not in roots)
     return {name: 1.0 + others if name in roots else its for name, its in scores.items()}
+
+
+def trust_in(
+    speakers: AbstractSet[tuple[AgentId, str]],
+    scores: Mapping[AgentId, float],
+    roots: AbstractSet[str],
+) -> dict[str, float]:
+    """Weights of voters; one for whom several teachers speak has the mean of their scores.
+
+    Args:
+        speakers: Teachers, each with the voter that it speaks for.
+        scores: Of teachers of whom something is known; the others have that of no evidence.
+        roots: Which voters are roots of trust.
+    """
+    found: dict[str, list[float]] = {}
+    for teacher, voter in sorted(speakers):
+        found.setdefault(voter, []).append(scores.get(teacher, UNKNOWN))
+    return weights({voter: fmean(its) for voter, its in found.items()}, roots)

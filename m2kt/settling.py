@@ -23,7 +23,7 @@ from m2kt.combine_config import CombineRules
 from m2kt.consensus import LEARNT, Decision
 from m2kt.dispersion import corrected, dispersion, p_values
 from m2kt.electorate import Electorate, Survey, elect, survey
-from m2kt.premix import PREMIXES, applied, traced
+from m2kt.premix import MIXERS, PREMIXES, applied, traced
 from m2kt.robust import TINY, Ballot
 from m2kt.strategies import Strategy, strategy
 
@@ -201,7 +201,7 @@ def _ruled(
     most = min(court.electorate.spared, (len(voters) - 1) // 2)
     hostile = _borne(rule, most, len(voters))
     points, mixings = every[:, voters], []
-    for name in rules.before:
+    for name in _before(rules, by_record=rule.by_record and trust is not None):
         mixing = PREMIXES[name](points, hostile)
         points = applied(mixing, points)
         mixings.append(mixing)
@@ -218,6 +218,11 @@ def _ruled(
     for mixing in reversed(mixings):
         weights = traced(mixing, weights)
     return weights.double().mean(dim=2)
+
+
+def _before(rules: CombineRules, *, by_record: bool) -> tuple[str, ...]:
+    """What is done to points before the rule; what voters are weighed by would be mixed too."""
+    return tuple(name for name in rules.before if not (by_record and name in MIXERS))
 
 
 def _borne(rule: Strategy, most: int, points: int) -> int:

@@ -30,10 +30,12 @@ class Strategy:
     Attributes:
         weigh: From a ballot to coefficients; all 0 where the rule abstains.
         fewest: From f to the voters that its guarantee needs.
+        by_record: Whether it weighs voters by their record, which mixtures of them do not have.
     """
 
     weigh: Weigh
     fewest: Callable[[int], int]
+    by_record: bool = False
 
 
 def fltrust(ballot: Ballot) -> Weights:
@@ -125,7 +127,7 @@ STRATEGIES: Final[dict[str, Strategy]] = {
     "fltrust": Strategy(fltrust, _anybody),
     "confidence_weighted": Strategy(confidence_weighted, _anybody),
     "adaptive_weighted": Strategy(adaptive_weighted, _majority),
-    "reputation_weighted": Strategy(reputation_weighted, _anybody),
+    "reputation_weighted": Strategy(reputation_weighted, _anybody, by_record=True),
     "best_teacher_per_concept": Strategy(best_teacher_per_concept, _anybody),
     "abstain": Strategy(abstain, _anybody),
 }

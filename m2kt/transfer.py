@@ -18,7 +18,7 @@ from m2kt.consensus import Consensus, Decision, Fate, Standing
 from m2kt.domain import Domain
 from m2kt.errors import AlignmentError, CompatibilityError
 from m2kt.meter import DataMeter
-from m2kt.packet import AuthenticPacket, Lesson, ScreenedPacket
+from m2kt.packet import AuthenticPacket, Lesson, ScreenedPacket, voter_of
 from m2kt.probes import ProbeSet, draw_probes
 from m2kt.progress import Progress, Report, TransferState
 from m2kt.reading import View
@@ -40,7 +40,7 @@ class TransferRules:
         combine: How several teachers are made one.
         align: How it learns.
         verify: How it examines itself.
-        trust: Of teachers' organisations, from their record; None for all alike.
+        trust: Of voters, from their record; None for all alike.
     """
 
     screen: ScreenRules = field(default_factory=ScreenRules)
@@ -154,7 +154,7 @@ def _with_refused(consensus: Consensus, refused: Refused) -> Consensus:
     """The consensus, with those who did not get so far as to have a say."""
     more = tuple(
         Standing(
-            voter=packet.organisation or str(packet.teacher),
+            voter=voter_of(packet),
             teachers=(packet.teacher,),
             root=packet.root,
             concepts=len(packet.packet.concepts),

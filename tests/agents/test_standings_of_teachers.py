@@ -6,10 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from m2kt.identity import AgentId
+from m2kt.consensus import Decision
+from m2kt.identity import AgentId, TransferId
+from m2kt.journal import Journal
 from m2kt.progress import TransferState
 from m2kt.reasons import Reason
+from m2kt.reputation import ReputationRules, Standing
+from m2kt.standings import Standings
 from m2kt_agents.hosting import ThreadHost
+from tests.assembly import packet_by
 from tests.packets import tiny_packet
 from tests.pupils import receipt_of, school, started, teacher_of
 from tests.siege import with_nan
@@ -108,3 +113,51 @@ async def test_what_is_known_of_teachers_survives_a_restart(town: Town):
     its = await started(town, threading.Event())
     assert await standings(its.student) == {"a": (1, 0)}
     assert DOMAIN in (await its.head()).skills
+
+
+async def test_the_record_of_teachers_goes_into_the_next_lesson_by_organisation(town: Town):
+    its = await school(town)
+    keys = {name: town.signer(name).key_id for name in "abc"}
+    town.change_trust(
+        "student",
+        lambda store: (
+            store.enrol(keys["b"], AgentId("b"), "house")
+            .enrol(keys["c"], AgentId("c"), "house")
+            .enrol(town.signer("d").key_id, AgentId("d"), root=True)
+        ),
+    )
+    await town.stop(its.agent)
+    its = await started(town, its.go_on)
+    await its.learns(teacher_of(town, "a", 1))
+    await its.learns(teacher_of(town, "b", 2))
+    await its.learns(teacher_of(town, "c", 3), teacher_of(town, "d", 4))
+    first, second, third = (assignment.trust for assignment in its.worker.assignments)
+    assert first == {"a": 0.5}
+    assert second == pytest.approx({"a": 2 / 3, "house": 0.5}, abs=1e-3)
+    house = (2 / 3 + 1 / 2) / 2
+    assert third == pytest.approx({"a": 2 / 3, "house": house, "d": 1 + 2 / 3 + house}, abs=1e-3)
+
+
+async def test_a_strategy_that_asks_for_records_follows_them_and_no_other_does(town: Town):
+    town.trust("student", "a", "b")
+    with Journal(town.folder / "student" / "journal.sqlite") as journal:
+        record = {AgentId("a"): Standing(accepted=8.0), AgentId("b"): Standing(rejected=8.0)}
+        standings = Standings(journal.database, ReputationRules())
+        standings.credit(TransferId("before"), record, at_s=time.time())
+    packets = [HostileTeacher(AgentId(n), town.signer(n), packet=packet_by(n)) for n in "ab"]
+    servers = [await town.serve(teacher.service) for teacher in packets]
+    addresses = [server.address for server in servers]
+    student = town.peer((await town.start("student", STUDENT)).address)
+    shares = {}
+    for strategy in ("reputation_weighted", "mean"):
+        transfer = await student.learn(DOMAIN, teachers=addresses, strategy=strategy, timeout_s=5)
+        view, _ = await ended(student, transfer)
+        assert view.verdict.consensus.rule == strategy
+        shares[strategy] = {
+            voice.voter: voice.share
+            for its in view.verdict.consensus.opinions
+            if its.decision is Decision.AGGREGATE
+            for voice in its.voices
+        }
+    assert shares["mean"]["a"] == pytest.approx(0.5, abs=0.05)
+    assert shares["reputation_weighted"]["a"] == pytest.approx(0.9, abs=0.05)

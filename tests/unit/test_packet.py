@@ -7,15 +7,19 @@ import torch
 from hypothesis import given
 from packets import TEACHER, equal, packets, provenance, tiny_packet
 
+from m2kt.consensus import Consensus
+from m2kt.digest import digest_of
 from m2kt.errors import PacketError
 from m2kt.identity import PacketId
 from m2kt.packet import (
     ActivationMaps,
     AuthenticPacket,
+    AuthenticPayload,
     Lesson,
     LessonConcept,
     ScreenedPacket,
     Source,
+    voter_of,
 )
 
 
@@ -33,6 +37,25 @@ def test_a_packet_has_concepts():
     packet = tiny_packet()
     with pytest.raises(PacketError, match="found 0 concepts"):
         replace(packet, concepts=(), means=packet.means[:0], exemplars=packet.exemplars[:0])
+
+
+@pytest.mark.parametrize(
+    ("organisation", "root", "voter"),
+    [("", False, TEACHER), ("house", False, "house"), ("house", True, TEACHER)],
+)
+def test_who_speaks_is_the_same_before_and_after_a_packet_is_read(organisation, root, voter):
+    told = {
+        "packet_id": PacketId("p"),
+        "content_digest": digest_of(b""),
+        "teacher": TEACHER,
+        "signers": (),
+        "organisation": organisation,
+        "root": root,
+    }
+    payload = AuthenticPayload(**told, manifest=b"", payload=b"")
+    packet = AuthenticPacket(**told, bytes_on_wire=1, packet=tiny_packet())
+    screened = ScreenedPacket(packet, ())
+    assert voter_of(payload) == voter_of(packet) == screened.voter == voter
 
 
 def test_ids_of_concepts_differ():
@@ -87,7 +110,7 @@ def test_a_lesson_knows_its_lineage():
         concepts=(LessonConcept(packet.concepts[0], (Source(0, 0, 1.0),)),),
         traces=packet.traces,
         maps=(),
-        strategy="mean",
+        consensus=Consensus("mean", 0, (), {}, ()),
     )
     assert lesson.lineage == ("p", "q")
     assert lesson.packets[0].packet is packet

@@ -15,9 +15,11 @@ from m2kt.reputation import (
     DAY_S,
     NOTHING_NEW,
     TELLING,
+    UNKNOWN,
     ReputationRules,
     Standing,
     evidence_of,
+    trust_in,
     weights,
 )
 from m2kt.verdict import Accepted, Evidence, Rejected
@@ -125,6 +127,19 @@ def test_all_others_together_do_not_outvote_one_root_of_trust(scores, roots):
     others = sum(found[name] for name in scores if name not in roots)
     assert all(found[name] > others for name in scores if name in roots)
     assert all(found[name] == scores[name] for name in scores if name not in roots)
+
+
+def test_an_organisation_is_trusted_as_its_teachers_are_in_the_mean():
+    speakers = {(A, "house"), (B, "house"), (C, "c")}
+    scores = {A: 0.9, B: 0.3}
+    assert trust_in(speakers, scores, frozenset()) == pytest.approx({"house": 0.6, "c": UNKNOWN})
+    assert Standing().score(0.0, RULES) == UNKNOWN
+
+
+def test_a_root_of_trust_weighs_more_than_all_voters_whatever_its_record():
+    speakers = {(A, "a"), (B, "house"), (C, "c")}
+    found = trust_in(speakers, {A: 0.1, B: 0.9, C: 0.9}, {"a"})
+    assert found["a"] > found["house"] + found["c"] == pytest.approx(1.8)
 
 
 @pytest.mark.parametrize(

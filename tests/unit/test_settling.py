@@ -134,6 +134,22 @@ def test_a_rule_of_ones_own_is_one_function_with_a_name():
         del STRATEGIES["loudest"]
 
 
+@pytest.mark.parametrize("before", [RULES.before, ("bucketing",), ()])
+@pytest.mark.parametrize("count", [2, 5])
+def test_a_voters_record_is_its_weight_whatever_is_done_to_points_before(before, count):
+    rules = replace(RULES, strategy="reputation_weighted", before=before)
+    trust = {f"honest-{number}": 0.1 for number in range(1, count)} | {"honest-0": 0.9}
+    packets = honest(count, noise=0.01)
+
+    def share(record):
+        opinions = combine(packets, rules, VIEW, record).consensus.opinions
+        [its] = [its for its in opinions if its.concept in ONE]
+        return {voice.voter: voice.share for voice in its.voices}["honest-0"]
+
+    assert share(trust) == pytest.approx(0.9 / sum(trust.values()), rel=0.02)
+    assert share(None) <= 0.51  # without one it is a voter like the others
+
+
 def test_a_rule_that_weighs_nobody_leaves_the_concept_out():
     lesson = combine(honest(3), replace(RULES, strategy="fltrust"), VIEW)
     found = {its.concept: its.decision for its in lesson.consensus.opinions}
