@@ -18,7 +18,7 @@ from m2kt.journal import Journal
 from m2kt.registry import RegistryLimits
 from m2kt.reputation import ReputationRules
 from m2kt.signing import Envelope
-from m2kt.standings import Standings
+from m2kt.track_records import TrackRecords
 from m2kt.wire import cards
 
 from .broker import BrokerAgent, BrokerResources, broker_service
@@ -171,7 +171,9 @@ async def _start_student(settings: Settings, make_host: MakeHost, clock: Clock) 
         credentials=load_credentials(settings, domains.names()),
         store=Store(folder / "store"),
         journal=(journal := Journal(folder / "journal.sqlite")),
-        standings=Standings(journal.database, settings.rules_for("reputation", ReputationRules)),
+        track_records=TrackRecords(
+            journal.database, settings.rules_for("reputation", ReputationRules)
+        ),
         host=make_host(settings),
         spool=Spool(folder / "spool"),
         limits=settings.limits,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from m2kt.journal import Journal
-from m2kt.standings import Standings
+from m2kt.track_records import TrackRecords
 
 from .credentials import Credentials
 from .hosting import Host
@@ -32,7 +32,7 @@ class StudentResources:
         credentials: Who it is, and whom it trusts.
         store: Its history.
         journal: Its transfers.
-        standings: How its teachers' packets have held up.
+        track_records: How its teachers' packets have held up.
         host: Where its model works.
         spool: For bytes that are on their way.
         limits: What it agrees to.
@@ -43,7 +43,7 @@ class StudentResources:
     credentials: Credentials
     store: "Store"
     journal: Journal
-    standings: Standings
+    track_records: TrackRecords
     host: Host
     spool: Spool
     limits: Limits

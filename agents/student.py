@@ -155,7 +155,7 @@ class StudentAgent:
     @property
     def reputations(self) -> tuple[Reputation, ...]:
         """How the packets of each of its teachers have held up so far."""
-        return self._resources.standings.all(now_s=self._resources.clock())
+        return self._resources.track_records.all(now_s=self._resources.clock())
 
     def history(self, limit: int) -> tuple[StudentState, ...]:
         """The states that it has been in, newest first; `limit` 0 for all."""

@@ -96,7 +96,7 @@ class Studies:
     def _trust(self, payloads: Sequence[AuthenticPayload]) -> dict[str, float]:
         """How much the word of each who speaks in a lesson weighs, by the record so far."""
         resources = self._resources
-        records = resources.standings.all(now_s=resources.clock())
+        records = resources.track_records.all(now_s=resources.clock())
         return trust_in(
             {(its.teacher, voter_of(its)) for its in payloads},
             {its.teacher: its.score for its in records},
@@ -138,4 +138,4 @@ class Studies:
             frozenset(payload.teacher for payload in course.payloads),
             known=course.order.domain in resources.store.state(course.head).skills,
         )
-        resources.standings.credit(course.transfer, evidence, at_s=resources.clock())
+        resources.track_records.credit(course.transfer, evidence, at_s=resources.clock())

@@ -12,7 +12,7 @@ from m2kt.history import Skill, StudentState
 from m2kt.identity import AgentId, KeyId, PacketId, TransferId
 from m2kt.progress import TransferState
 from m2kt.reasons import Reason
-from m2kt.reputation import Reputation, Standing
+from m2kt.reputation import Reputation, TrackRecord
 from m2kt.signing import Envelope
 from m2kt.verdict import Exam, Verdict
 from m2kt.wire import cards, numbers, verdicts
@@ -243,17 +243,17 @@ def unlearnt_from_wire(message: student_service_pb2.UnlearnResponse) -> Unlearnt
     )
 
 
-def reputation_to_wire(its: Reputation) -> student_service_pb2.TeacherStanding:
+def reputation_to_wire(its: Reputation) -> student_service_pb2.TeacherRecord:
     """As a message; inverse of `reputation_from_wire`."""
-    return student_service_pb2.TeacherStanding(
+    return student_service_pb2.TeacherRecord(
         teacher=its.teacher, score=its.score, **asdict(its.total)
     )
 
 
-def reputation_from_wire(message: student_service_pb2.TeacherStanding) -> Reputation:
+def reputation_from_wire(message: student_service_pb2.TeacherRecord) -> Reputation:
     """From a message; inverse of `reputation_to_wire`."""
-    names = (its.name for its in fields(Standing))
-    total = Standing(**{name: getattr(message, name) for name in names})
+    names = (its.name for its in fields(TrackRecord))
+    total = TrackRecord(**{name: getattr(message, name) for name in names})
     return Reputation(teacher=AgentId(message.teacher), score=message.score, total=total)
 
 

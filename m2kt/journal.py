@@ -76,7 +76,7 @@ class Journal:
 
     @property
     def database(self) -> Database:
-        """The file, for those who keep tables of their own in it (standings)."""
+        """The file, for those who keep tables of their own in it (track_records)."""
         return self._database
 
     def close(self) -> None:

@@ -5,9 +5,9 @@ of Beta(r + 1, s + 1), which is 1/2 where nothing is known. All evidence loses h
 weight in every half-life, so that what somebody was is not what it is. Source: Josang and
 Ismail, "The Beta Reputation System", 15th Bled Electronic Commerce Conference, 2002.
 
-Owns: `Standing`, `ReputationRules`, what a verdict says about whom, `weights` in
+Owns: `TrackRecord`, `ReputationRules`, what a verdict says about whom, `weights` in
 a vote, `trust_in`.
-Does not own: keeping it (standings), whose keys are trusted (trust). Free of torch.
+Does not own: keeping it (track_records), whose keys are trusted (trust). Free of torch.
 """
 
 import math
@@ -73,7 +73,7 @@ class ReputationRules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class TrackRecord:
     """Evidence about a teacher, as it weighed at one time.
 
     Attributes:
@@ -96,14 +96,14 @@ class Standing:
                 f"expected finite amounts of evidence of at least 0, found {astuple(self)}"
             )
 
-    def decayed(self, now_s: float, rules: ReputationRules) -> "Standing":
+    def decayed(self, now_s: float, rules: ReputationRules) -> "TrackRecord":
         r"""What is left of it at `now_s`; it does not grow again on a clock that went back.
 
         .. math:: x \cdot 2^{-(t - t_0) / T}
         """
         age_days = max(0.0, now_s - self.at_s) / DAY_S
         left = 2.0 ** -(age_days / rules.half_life_days)
-        return Standing(
+        return TrackRecord(
             accepted=self.accepted * left,
             rejected=self.rejected * left,
             agreed=self.agreed * left,
@@ -111,11 +111,11 @@ class Standing:
             at_s=max(self.at_s, now_s),
         )
 
-    def credited(self, more: "Standing", rules: ReputationRules) -> "Standing":
+    def credited(self, more: "TrackRecord", rules: ReputationRules) -> "TrackRecord":
         """With more evidence, older or newer: both as they weigh at the later of their times."""
         now_s = max(self.at_s, more.at_s)
         mine, its = self.decayed(now_s, rules), more.decayed(now_s, rules)
-        return Standing(
+        return TrackRecord(
             accepted=mine.accepted + its.accepted,
             rejected=mine.rejected + its.rejected,
             agreed=mine.agreed + its.agreed,
@@ -147,12 +147,12 @@ class Reputation:
 
     teacher: AgentId
     score: float
-    total: Standing
+    total: TrackRecord
 
 
 def evidence_of(
     verdict: Verdict, teachers: AbstractSet[AgentId], *, known: bool
-) -> dict[AgentId, Standing]:
+) -> dict[AgentId, TrackRecord]:
     """What the end of a transfer says about those whose packets it was about.
 
     Who was refused, or kept out of the lesson, is to blame whatever became of the others. Those
@@ -169,15 +169,15 @@ def evidence_of(
     guilty = teachers & {name for its in heard if _to_blame(its) for name in its.teachers}
     taught = teachers - guilty - {name for its in heard if not its.used for name in its.teachers}
     against = TELLING if known else TELLING | NOTHING_NEW
-    found = dict.fromkeys(guilty, Standing(rejected=1.0))
+    found = dict.fromkeys(guilty, TrackRecord(rejected=1.0))
     if isinstance(verdict, Accepted):
         votes = {name: its for its in heard if its.used or its.outvoted for name in its.teachers}
         for name in teachers - guilty:
             passed = 1 / len(taught) if name in taught else 0.0
             found[name] = _credited(passed, votes.get(name))
     elif len(taught) == 1 and not against.isdisjoint(verdict.reasons):
-        found |= dict.fromkeys(taught, Standing(rejected=1.0))
-    return {name: its for name, its in found.items() if its != Standing()}
+        found |= dict.fromkeys(taught, TrackRecord(rejected=1.0))
+    return {name: its for name, its in found.items() if its != TrackRecord()}
 
 
 def _to_blame(its: consensus.Standing) -> bool:
@@ -186,11 +186,13 @@ def _to_blame(its: consensus.Standing) -> bool:
     return refused or its.fate in KEPT_OUT
 
 
-def _credited(passed: float, votes: consensus.Standing | None) -> Standing:
+def _credited(passed: float, votes: consensus.Standing | None) -> TrackRecord:
     """What a success says of a teacher: its share in it, and how it voted."""
     if votes is None:
-        return Standing(accepted=passed)
-    return Standing(accepted=passed, agreed=float(votes.confirmed), disputed=float(votes.outvoted))
+        return TrackRecord(accepted=passed)
+    return TrackRecord(
+        accepted=passed, agreed=float(votes.confirmed), disputed=float(votes.outvoted)
+    )
 
 
 def weights(scores: Mapping[Name, float], roots: AbstractSet[Name]) -> dict[Name, float]:

@@ -17,7 +17,7 @@ from m2kt.reputation import (
     TELLING,
     UNKNOWN,
     ReputationRules,
-    Standing,
+    TrackRecord,
     evidence_of,
     trust_in,
     weights,
@@ -28,8 +28,8 @@ RULES = ReputationRules(half_life_days=10.0, concept_weight=0.5)
 A, B, C = AgentId("a"), AgentId("b"), AgentId("c")
 amounts = st.floats(0, 1e6)
 times = st.floats(0, 4e9)
-standings = st.builds(
-    Standing, accepted=amounts, rejected=amounts, agreed=amounts, disputed=amounts, at_s=times
+track_records = st.builds(
+    TrackRecord, accepted=amounts, rejected=amounts, agreed=amounts, disputed=amounts, at_s=times
 )
 rules = st.builds(
     ReputationRules, half_life_days=st.floats(1e-3, 1e5), concept_weight=st.floats(0, 1)
@@ -38,28 +38,28 @@ agents = st.sampled_from([AgentId(name) for name in "abcdef"])
 ACCEPTED = Accepted(Evidence(before={}, after={}, gain=1.0, p_gain=0.0, p_loss=1.0, items=1))
 
 
-def near(a: Standing, b: Standing) -> bool:
-    pairs = [(getattr(a, name), getattr(b, name)) for name in Standing.__dataclass_fields__]
+def near(a: TrackRecord, b: TrackRecord) -> bool:
+    pairs = [(getattr(a, name), getattr(b, name)) for name in TrackRecord.__dataclass_fields__]
     return all(x == pytest.approx(y, rel=1e-9, abs=1e-12) for x, y in pairs)
 
 
 @pytest.mark.parametrize(
     ("standing", "score"),
     [
-        (Standing(), 1 / 2),
-        (Standing(accepted=1.0), 2 / 3),
-        (Standing(rejected=1.0), 1 / 3),
-        (Standing(accepted=8.0, rejected=1.0), 9 / 11),
-        (Standing(agreed=2.0, disputed=4.0), 2 / 5),
+        (TrackRecord(), 1 / 2),
+        (TrackRecord(accepted=1.0), 2 / 3),
+        (TrackRecord(rejected=1.0), 1 / 3),
+        (TrackRecord(accepted=8.0, rejected=1.0), 9 / 11),
+        (TrackRecord(agreed=2.0, disputed=4.0), 2 / 5),
     ],
 )
 def test_the_score_is_the_expected_value_of_the_beta_distribution(standing, score):
     assert standing.score(0.0, RULES) == pytest.approx(score)
 
 
-@given(standings, times, rules, st.sampled_from(["accepted", "agreed", "rejected", "disputed"]))
+@given(track_records, times, rules, st.sampled_from(["accepted", "agreed", "rejected", "disputed"]))
 def test_good_news_never_lowers_a_score_and_bad_news_never_raises_it(held, now_s, its, kind):
-    news = Standing(**{kind: 3.0}, at_s=now_s)
+    news = TrackRecord(**{kind: 3.0}, at_s=now_s)
     before, after = held.score(now_s, its), held.credited(news, its).score(now_s, its)
     if kind in ("accepted", "agreed"):
         assert after >= before * (1 - 1e-12)
@@ -69,13 +69,13 @@ def test_good_news_never_lowers_a_score_and_bad_news_never_raises_it(held, now_s
 
 @given(st.integers(0, 50).map(float), st.integers(0, 50).map(float))
 def test_a_packet_more_moves_the_score(accepted, rejected):
-    held = Standing(accepted=accepted, rejected=rejected)
-    up = held.credited(Standing(accepted=1.0), RULES)
-    down = held.credited(Standing(rejected=1.0), RULES)
+    held = TrackRecord(accepted=accepted, rejected=rejected)
+    up = held.credited(TrackRecord(accepted=1.0), RULES)
+    down = held.credited(TrackRecord(rejected=1.0), RULES)
     assert down.score(0.0, RULES) < held.score(0.0, RULES) < up.score(0.0, RULES)
 
 
-@given(standings, times, times, rules)
+@given(track_records, times, times, rules)
 def test_every_score_fades_towards_one_half(held, first_s, second_s, its):
     sooner, later = sorted((held.at_s + first_s, held.at_s + second_s))
     before, after = held.score(sooner, its), held.score(later, its)
@@ -84,29 +84,29 @@ def test_every_score_fades_towards_one_half(held, first_s, second_s, its):
 
 
 def test_half_of_the_evidence_is_left_after_a_half_life():
-    held = Standing(accepted=8.0, rejected=4.0, agreed=2.0, disputed=6.0, at_s=0.0)
+    held = TrackRecord(accepted=8.0, rejected=4.0, agreed=2.0, disputed=6.0, at_s=0.0)
     left = held.decayed(10 * DAY_S, RULES)
     assert near(
-        left, Standing(accepted=4.0, rejected=2.0, agreed=1.0, disputed=3.0, at_s=10 * DAY_S)
+        left, TrackRecord(accepted=4.0, rejected=2.0, agreed=1.0, disputed=3.0, at_s=10 * DAY_S)
     )
     assert held.score(1e4 * DAY_S, RULES) == pytest.approx(0.5)
 
 
-@given(standings, times, times, rules)
+@given(track_records, times, times, rules)
 def test_it_does_not_matter_how_often_a_standing_is_looked_at(held, first_s, second_s, its):
     sooner, later = sorted((held.at_s + first_s, held.at_s + second_s))
     assert near(held.decayed(sooner, its).decayed(later, its), held.decayed(later, its))
 
 
-@given(standings, times)
+@given(track_records, times)
 def test_on_a_clock_that_went_back_nothing_grows_again(held, now_s):
     assert held.decayed(min(now_s, held.at_s), RULES) == held
 
 
-@given(st.lists(standings, max_size=5), st.randoms(), rules)
+@given(st.lists(track_records, max_size=5), st.randoms(), rules)
 def test_the_order_in_which_evidence_comes_does_not_matter(events, rng, its):
     def told(order):
-        held = Standing()
+        held = TrackRecord()
         for event in order:
             held = held.credited(event, its)
         return held
@@ -118,7 +118,7 @@ def test_the_order_in_which_evidence_comes_does_not_matter(events, rng, its):
 
 @given(st.floats(0, 1.7e308), st.floats(0, 1.7e308), times)
 def test_a_score_is_always_above_zero_and_below_one(accepted, rejected, now_s):
-    assert 0 < Standing(accepted=accepted, rejected=rejected).score(now_s, RULES) < 1
+    assert 0 < TrackRecord(accepted=accepted, rejected=rejected).score(now_s, RULES) < 1
 
 
 @given(st.dictionaries(agents, st.floats(0.001, 0.999), max_size=6), st.frozensets(agents))
@@ -133,7 +133,7 @@ def test_an_organisation_is_trusted_as_its_teachers_are_in_the_mean():
     speakers = {(A, "house"), (B, "house"), (C, "c")}
     scores = {A: 0.9, B: 0.3}
     assert trust_in(speakers, scores, frozenset()) == pytest.approx({"house": 0.6, "c": UNKNOWN})
-    assert Standing().score(0.0, RULES) == UNKNOWN
+    assert TrackRecord().score(0.0, RULES) == UNKNOWN
 
 
 def test_a_root_of_trust_weighs_more_than_all_voters_whatever_its_record():
@@ -145,9 +145,9 @@ def test_a_root_of_trust_weighs_more_than_all_voters_whatever_its_record():
 @pytest.mark.parametrize(
     ("kind", "named"),
     [
-        (Standing, {"accepted": -1.0}),
-        (Standing, {"agreed": float("nan")}),
-        (Standing, {"rejected": float("inf")}),
+        (TrackRecord, {"accepted": -1.0}),
+        (TrackRecord, {"agreed": float("nan")}),
+        (TrackRecord, {"rejected": float("inf")}),
         (ReputationRules, {"half_life_days": 0.0}),
         (ReputationRules, {"concept_weight": 1.5}),
     ],
@@ -172,10 +172,10 @@ def said(verdict, *names: AgentId, standings=(), known=False):
 
 
 def test_a_success_is_shared_and_a_failure_of_several_is_nobodys():
-    assert said(ACCEPTED, A) == {A: Standing(accepted=1.0)}
-    assert said(ACCEPTED, A, B) == {A: Standing(accepted=0.5), B: Standing(accepted=0.5)}
+    assert said(ACCEPTED, A) == {A: TrackRecord(accepted=1.0)}
+    assert said(ACCEPTED, A, B) == {A: TrackRecord(accepted=0.5), B: TrackRecord(accepted=0.5)}
     worse = Rejected((Reason.REGRESSION,))
-    assert said(worse, A) == {A: Standing(rejected=1.0)}
+    assert said(worse, A) == {A: TrackRecord(rejected=1.0)}
     assert said(worse, A, B) == {}
     assert said(worse, A, B, standings=(heard(A), heard(B))) == {}
 
@@ -185,10 +185,10 @@ def test_who_is_kept_out_of_a_lesson_is_to_blame_and_nobody_who_came_with_it(fat
     why = (Reason.NOT_FINITE,) if fate is Fate.REFUSED else ()
     kept_out = [heard(name, fate, used=0, reasons=why) for name in (B, AgentId("old"))]
     standings = (heard(A), *kept_out)
-    blamed = {B: Standing(rejected=1.0)}
-    assert said(ACCEPTED, A, B, standings=standings) == blamed | {A: Standing(accepted=1.0)}
+    blamed = {B: TrackRecord(rejected=1.0)}
+    assert said(ACCEPTED, A, B, standings=standings) == blamed | {A: TrackRecord(accepted=1.0)}
     assert said(Rejected((Reason.CONFLICT,)), A, B, standings=standings) == blamed
-    both = blamed | {A: Standing(rejected=1.0)}  # for A alone was learnt from
+    both = blamed | {A: TrackRecord(rejected=1.0)}  # for A alone was learnt from
     assert said(Rejected((Reason.REGRESSION,)), A, B, standings=standings) == both
     standings = (*standings, heard(C))
     assert said(Rejected((Reason.REGRESSION,)), A, B, C, standings=standings) == blamed
@@ -197,14 +197,14 @@ def test_who_is_kept_out_of_a_lesson_is_to_blame_and_nobody_who_came_with_it(fat
 @pytest.mark.parametrize("fate", [Fate.USED, Fate.UNALIGNED, Fate.TRIMMED])
 def test_of_whom_nothing_was_learnt_has_no_share_in_a_success(fate):
     standings = (heard(A), heard(B, fate, used=0))
-    assert said(ACCEPTED, A, B, standings=standings) == {A: Standing(accepted=1.0)}
+    assert said(ACCEPTED, A, B, standings=standings) == {A: TrackRecord(accepted=1.0)}
 
 
 def test_a_packet_that_the_student_is_too_old_for_speaks_against_nobody():
     why = (Reason.UNSUPPORTED_DOMAIN,)
     strange = heard(B, Fate.REFUSED, used=0, reasons=why)
     assert said(Rejected(why), B, standings=(strange,)) == {}
-    assert said(ACCEPTED, A, B, standings=(heard(A), strange)) == {A: Standing(accepted=1.0)}
+    assert said(ACCEPTED, A, B, standings=(heard(A), strange)) == {A: TrackRecord(accepted=1.0)}
 
 
 def test_whom_others_confirm_or_outvote_counts_once_the_exam_is_passed():
@@ -214,16 +214,16 @@ def test_whom_others_confirm_or_outvote_counts_once_the_exam_is_passed():
         heard(C, used=0, outvoted=3),
     )
     assert said(ACCEPTED, A, B, C, standings=standings) == {
-        A: Standing(accepted=0.5, agreed=3.0),
-        B: Standing(accepted=0.5, agreed=1.0, disputed=2.0),
-        C: Standing(disputed=3.0),
+        A: TrackRecord(accepted=0.5, agreed=3.0),
+        B: TrackRecord(accepted=0.5, agreed=1.0, disputed=2.0),
+        C: TrackRecord(disputed=3.0),
     }
     assert said(Rejected((Reason.REGRESSION,)), A, B, C, standings=standings) == {}
 
 
 def test_of_an_organisation_only_those_are_credited_who_came():
     both = replace(heard(A), voter="house", teachers=(A, B))
-    assert said(ACCEPTED, B, standings=(both,)) == {B: Standing(accepted=1.0)}
+    assert said(ACCEPTED, B, standings=(both,)) == {B: TrackRecord(accepted=1.0)}
 
 
 @pytest.mark.parametrize("reason", Reason)

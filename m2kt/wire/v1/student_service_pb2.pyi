@@ -58,7 +58,7 @@ class DescribeStudentResponse(_message.Message):
         """Its present state."""
 
     @_builtins.property
-    def teachers(self) -> _containers.RepeatedCompositeFieldContainer[Global___TeacherStanding]:
+    def teachers(self) -> _containers.RepeatedCompositeFieldContainer[Global___TeacherRecord]:
         """Teachers whose packets it has judged, by name."""
 
     def __init__(
@@ -66,7 +66,7 @@ class DescribeStudentResponse(_message.Message):
         *,
         student: _agent_pb2.AgentCard | None = ...,
         head: _state_pb2.StudentState | None = ...,
-        teachers: _abc.Iterable[Global___TeacherStanding] | None = ...,
+        teachers: _abc.Iterable[Global___TeacherRecord] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["head", b"head", "student", b"student"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -77,7 +77,7 @@ class DescribeStudentResponse(_message.Message):
 Global___DescribeStudentResponse: _TypeAlias = DescribeStudentResponse  # noqa: Y015
 
 @_typing.final
-class TeacherStanding(_message.Message):
+class TeacherRecord(_message.Message):
     """How a teacher's packets have held up so far. Only packets whose signature was
     right count: nobody can ruin another's name by using it.
     """
@@ -124,7 +124,7 @@ class TeacherStanding(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___TeacherStanding: _TypeAlias = TeacherStanding  # noqa: Y015
+Global___TeacherRecord: _TypeAlias = TeacherRecord  # noqa: Y015
 
 @_typing.final
 class ForetellRequest(_message.Message):

@@ -11,8 +11,8 @@ from m2kt.identity import AgentId, TransferId
 from m2kt.journal import Journal
 from m2kt.progress import TransferState
 from m2kt.reasons import Reason
-from m2kt.reputation import ReputationRules, Standing
-from m2kt.standings import Standings
+from m2kt.reputation import ReputationRules, TrackRecord
+from m2kt.track_records import TrackRecords
 from m2kt_agents.hosting import ThreadHost
 from tests.assembly import packet_by
 from tests.packets import tiny_packet
@@ -22,7 +22,7 @@ from tests.simulator import DOMAIN, STUDENT, HostileTeacher, Town, ended, taught
 from tests.workers import Stubborn
 
 
-async def standings(student):
+async def track_records(student):
     found = await student.teachers(timeout_s=5)
     return {its.teacher: (its.total.accepted, its.total.rejected) for its in found}
 
@@ -30,11 +30,11 @@ async def standings(student):
 async def test_an_accepted_packet_is_credited_and_a_realignment_is_no_second_one(town: Town):
     its = await school(town)
     await its.learns(teacher_of(town, "a", 1), teacher_of(town, "b", 2))
-    assert await standings(its.student) == {"a": (0.5, 0), "b": (0.5, 0)}
+    assert await track_records(its.student) == {"a": (0.5, 0), "b": (0.5, 0)}
     done = await its.student.unlearn(key=town.signer("b").key_id, timeout_s=5)
     await ended(its.student, done.realigning[0].transfer)
     await its.learns(teacher_of(town, "c", 3))
-    assert await standings(its.student) == {"a": (0.5, 0), "b": (0.5, 0), "c": (1, 0)}
+    assert await track_records(its.student) == {"a": (0.5, 0), "b": (0.5, 0), "c": (1, 0)}
 
 
 async def test_a_bad_packet_is_held_against_its_own_teacher_alone(town: Town):
@@ -48,7 +48,7 @@ async def test_a_bad_packet_is_held_against_its_own_teacher_alone(town: Town):
     assert view.state is TransferState.REJECTED
     assert Reason.NOT_FINITE not in view.verdict.reasons  # the lesson of the others went on
     assert set(view.teachers) == {"teacher", "a", "b"}
-    assert await standings(student) == {"teacher": (0, 1)}
+    assert await track_records(student) == {"teacher": (0, 1)}
     [its] = await student.teachers(timeout_s=5)
     assert its.score == pytest.approx(1 / 3, abs=0.01)
     assert abs(its.total.at_s - time.time()) < 3600
@@ -74,7 +74,7 @@ async def test_who_signs_in_anothers_name_does_not_hurt_that_name(town: Town):
         assert view.state is TransferState.REJECTED
     view, _ = await taught(student, "127.0.0.1:1")
     assert view.state is TransferState.FAILED
-    assert await standings(student) == {}
+    assert await track_records(student) == {}
 
 
 async def test_who_teaches_nothing_new_is_blamed_by_those_alone_who_knew_nothing(town: Town):
@@ -84,7 +84,7 @@ async def test_who_teaches_nothing_new_is_blamed_by_those_alone_who_knew_nothing
     server = await town.serve(teacher_of(town, "a", 1).service)
     view, _ = await taught(student, server.address)
     assert view.verdict.reasons == (Reason.NO_GAIN,)
-    assert await standings(student) == {"a": (0, 1)}
+    assert await track_records(student) == {"a": (0, 1)}
 
 
 async def test_a_packet_that_is_well_signed_and_cannot_be_read_is_held_against_its_teacher(
@@ -102,7 +102,7 @@ async def test_a_packet_that_is_well_signed_and_cannot_be_read_is_held_against_i
     student = town.peer((await town.start("student", STUDENT)).address)
     view, _ = await taught(student, server.address)
     assert (view.state, view.verdict.reasons) == (TransferState.REJECTED, (Reason.MALFORMED,))
-    assert await standings(student) == {"teacher": (0, 1)}
+    assert await track_records(student) == {"teacher": (0, 1)}
 
 
 async def test_what_is_known_of_teachers_survives_a_restart(town: Town):
@@ -111,7 +111,7 @@ async def test_what_is_known_of_teachers_survives_a_restart(town: Town):
     assert receipt_of(view).teachers == ("a",)
     await town.stop(its.agent)
     its = await started(town, threading.Event())
-    assert await standings(its.student) == {"a": (1, 0)}
+    assert await track_records(its.student) == {"a": (1, 0)}
     assert DOMAIN in (await its.head()).skills
 
 
@@ -141,9 +141,9 @@ async def test_the_record_of_teachers_goes_into_the_next_lesson_by_organisation(
 async def test_a_strategy_that_asks_for_records_follows_them_and_no_other_does(town: Town):
     town.trust("student", "a", "b")
     with Journal(town.folder / "student" / "journal.sqlite") as journal:
-        record = {AgentId("a"): Standing(accepted=8.0), AgentId("b"): Standing(rejected=8.0)}
-        standings = Standings(journal.database, ReputationRules())
-        standings.credit(TransferId("before"), record, at_s=time.time())
+        record = {AgentId("a"): TrackRecord(accepted=8.0), AgentId("b"): TrackRecord(rejected=8.0)}
+        track_records = TrackRecords(journal.database, ReputationRules())
+        track_records.credit(TransferId("before"), record, at_s=time.time())
     packets = [HostileTeacher(AgentId(n), town.signer(n), packet=packet_by(n)) for n in "ab"]
     servers = [await town.serve(teacher.service) for teacher in packets]
     addresses = [server.address for server in servers]

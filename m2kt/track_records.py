@@ -3,7 +3,7 @@
 One row for each transfer and teacher, never changed: a transfer that is carried out again
 after a crash counts once. Free of torch.
 
-Owns: `Standings`.
+Owns: `TrackRecords`.
 Does not own: what a transfer says about whom, and how it fades (reputation).
 """
 
@@ -13,7 +13,7 @@ from typing import Final, final
 
 from m2kt.database import Database
 from m2kt.identity import AgentId, TransferId
-from m2kt.reputation import Reputation, ReputationRules, Standing
+from m2kt.reputation import Reputation, ReputationRules, TrackRecord
 
 # Not of the journal's schema: an older version of this software still opens the file.
 _TABLE: Final = """CREATE TABLE IF NOT EXISTS evidence (
@@ -24,7 +24,7 @@ _TABLE: Final = """CREATE TABLE IF NOT EXISTS evidence (
 
 
 @final
-class Standings:
+class TrackRecords:
     """Evidence about teachers. Every method raises StoreError if the file cannot be used."""
 
     def __init__(self, database: Database, rules: ReputationRules) -> None:
@@ -39,7 +39,7 @@ class Standings:
         database.rows(_TABLE)
 
     def credit(
-        self, transfer: TransferId, evidence: Mapping[AgentId, Standing], *, at_s: float
+        self, transfer: TransferId, evidence: Mapping[AgentId, TrackRecord], *, at_s: float
     ) -> bool:
         """Keeps what a transfer says about its teachers; whether it had not said so before."""
         new = 0
@@ -59,26 +59,26 @@ class Standings:
 
     def all(self, *, now_s: float) -> tuple[Reputation, ...]:
         """Every teacher of whom something is known, by name."""
-        standings: dict[AgentId, Standing] = {}
-        totals: dict[AgentId, Standing] = {}
+        track_records: dict[AgentId, TrackRecord] = {}
+        totals: dict[AgentId, TrackRecord] = {}
         rows = self._database.rows(
             "SELECT teacher, accepted, rejected, agreed, disputed, at_s FROM evidence"
             " ORDER BY at_s, transfer"
         )
         for teacher, accepted, rejected, agreed, disputed, at_s in rows:
-            its = Standing(
+            its = TrackRecord(
                 accepted=accepted, rejected=rejected, agreed=agreed, disputed=disputed, at_s=at_s
             )
             name = AgentId(teacher)
-            standings[name] = standings.get(name, Standing()).credited(its, self._rules)
-            totals[name] = _added(totals.get(name, Standing()), its)
+            track_records[name] = track_records.get(name, TrackRecord()).credited(its, self._rules)
+            totals[name] = _added(totals.get(name, TrackRecord()), its)
         return tuple(
             Reputation(teacher=name, score=its.score(now_s, self._rules), total=totals[name])
-            for name, its in sorted(standings.items())
+            for name, its in sorted(track_records.items())
         )
 
 
-def _added(total: Standing, more: Standing) -> Standing:
+def _added(total: TrackRecord, more: TrackRecord) -> TrackRecord:
     return replace(
         more,
         accepted=total.accepted + more.accepted,
