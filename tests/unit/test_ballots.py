@@ -6,7 +6,7 @@ from m2kt import domains
 from m2kt.ballots import AT_ONCE, draw_up
 from m2kt.reading import View
 from m2kt.testimony import told
-from tests.assembly import HIDDEN, TOLD, VIEW, honest, teacher, truth
+from tests.assembly import HIDDEN, TOLD, VIEW, WIDTH, honest, teacher, truth
 
 
 def drawn_up(packets, view=VIEW):
