@@ -12,11 +12,11 @@ The first five have the same traces. Each goes the whole way: signed, screened, 
 Of concepts that a teacher found (extractors) there is one more, `shuffled_members`: facts belong
 to other concepts than those that they were found in.
 
-Owns: `CONTROLS`, `SHUFFLED_MEMBERS`, `thinned`. Does not own: how they are run (matrix).
+Owns: `CONTROLS`, `SHUFFLED_MEMBERS`, `thinned`, `lacking`. Does not own: how they are run (matrix).
 """
 
 import random
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
@@ -98,8 +98,11 @@ def thinned(packet: KnowledgePacket, grammar: Grammar, held: float) -> Knowledge
     hidden = [s.id for s in packet.concepts if shown.isdisjoint(s.facts)]
     rng = random.Random(packet.provenance.seed)
     left_out = set(rng.sample(hidden, round((1 - held) * len(hidden))))
-    if not left_out:
-        return packet
+    return lacking(packet, left_out) if left_out else packet
+
+
+def lacking(packet: KnowledgePacket, left_out: Container[str]) -> KnowledgePacket:
+    """A packet without some concepts, that no trace recalls."""
     rows = [row for row, spec in enumerate(packet.concepts) if spec.id not in left_out]
     concepts = tuple(packet.concepts[row] for row in rows)
     return replace(

@@ -13,6 +13,7 @@ from typing import Final, final
 
 from m2kt import domains
 from m2kt.bench.attacks import ATTACKS, Scene
+from m2kt.bench.controls import lacking
 from m2kt.bench.delivery import NOW_S, Post
 from m2kt.bench.subjects import load_model
 from m2kt.errors import RequestError
@@ -121,16 +122,7 @@ def _partly(packet: KnowledgePacket, its: Gathering, number: int) -> KnowledgePa
     shown = shown_facts(its.domain, its.seed)
     hidden = sorted(spec.id for spec in packet.concepts if spec.id not in shown)
     rng = random.Random(f"coverage {its.seed} {number}")
-    left_out = set(rng.sample(hidden, round((1 - its.coverage) * len(hidden))))
-    rows = [row for row, spec in enumerate(packet.concepts) if spec.id not in left_out]
-    concepts = tuple(packet.concepts[row] for row in rows)
-    return replace(
-        packet,
-        concepts=concepts,
-        exemplars=packet.exemplars[rows],
-        means=packet.means[rows],
-        maps=own_maps(packet.traces, concepts),
-    )
+    return lacking(packet, set(rng.sample(hidden, round((1 - its.coverage) * len(hidden)))))
 
 
 def _scene(its: Gathering, view: View, honest: list[KnowledgePacket]) -> Scene:
