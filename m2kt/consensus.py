@@ -51,6 +51,7 @@ class Fate(StrEnum):
     UNALIGNED: its concepts do not even fit what traces tell.
     ESTRANGED: over all concepts, it differs from those with whom the others agree.
     DISTRUSTED: over all concepts, it differs from the root of trust.
+    IMPLICATED: where voters differ, it must be hostile if no more are than may be.
     ABSTAINED: its concept is not learnt at all.
     REFUSED: its packet did not pass screening.
     """
@@ -61,8 +62,13 @@ class Fate(StrEnum):
     UNALIGNED = "unaligned"
     ESTRANGED = "estranged"
     DISTRUSTED = "distrusted"
+    IMPLICATED = "implicated"
     ABSTAINED = "abstained"
     REFUSED = "refused"
+
+
+KEPT_OUT: Final = frozenset({Fate.ESTRANGED, Fate.DISTRUSTED, Fate.IMPLICATED})
+"""What becomes of those who are not heard in the whole lesson."""
 
 
 @final

@@ -10,7 +10,7 @@ Owns: `Survey`, `survey`, `Electorate`, `elect`. Does not own: what is decided a
 (settling).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, final
 
 import torch
@@ -20,12 +20,14 @@ from torch import Tensor
 
 from m2kt.ballots import Ballots
 from m2kt.combine_config import CombineRules
-from m2kt.consensus import Fate
+from m2kt.consensus import KEPT_OUT, Fate
 
 FEWEST: Final = 3
 """Concepts that two sides must share before one is kept out for what it says of them."""
 AS_WELL: Final = 0.5
 """Of the best agreement with a root that others have; less is too little."""
+QUARTER: Final = 4
+"""One in so many of those that are heard may err where they differ: honest ones do."""
 FLOOR: Final = 0.25
 """Mean cosine with a root below which nobody is heard."""
 
@@ -91,8 +93,19 @@ class Electorate:
     @property
     def heard(self) -> Bool[Tensor, "n"]:
         """Who is not kept out of the whole lesson."""
-        kept_out = {Fate.ESTRANGED, Fate.DISTRUSTED}
-        return torch.tensor([fate not in kept_out for fate in self.fates])
+        return torch.tensor([fate not in KEPT_OUT for fate in self.fates])
+
+    def without(self, implicated: frozenset[int]) -> "Electorate":
+        """The same, with some more voters kept out; fewer of the others may then be wrong."""
+        if not implicated:
+            return self
+        fates = tuple(
+            Fate.IMPLICATED if voter in implicated else fate
+            for voter, fate in enumerate(self.fates)
+        )
+        left = int(self.heard.sum()) - len(implicated)
+        spared = max(self.spared - len(implicated), (left - 1) // QUARTER)
+        return replace(self, fates=fates, spared=spared)
 
 
 def elect(ballots: Ballots, found: Survey, rules: CombineRules) -> Electorate:
@@ -111,7 +124,7 @@ def elect(ballots: Ballots, found: Survey, rules: CombineRules) -> Electorate:
     for voter in out.nonzero()[:, 0].tolist():
         fates[voter] = Fate.DISTRUSTED if rooted else Fate.ESTRANGED
     left = int((~out & ~ballots.roots).sum())
-    spared = max(hostile - int(out.sum()), (left - 1) // 4)
+    spared = max(hostile - int(out.sum()), (left - 1) // QUARTER)
     return Electorate(tuple(fates), tuple(affinity.tolist()), hostile, spared)
 
 

@@ -18,7 +18,7 @@ from statistics import fmean
 from typing import Final, TypeVar
 
 from m2kt import consensus
-from m2kt.consensus import Fate
+from m2kt.consensus import KEPT_OUT, Fate
 from m2kt.errors import RequestError
 from m2kt.identity import AgentId
 from m2kt.reasons import Reason
@@ -48,8 +48,6 @@ TELLING: Final = frozenset(
 """Reasons that speak against a packet, not against the student, the network or the exam."""
 NOTHING_NEW: Final = frozenset({Reason.NO_GAIN})
 """Reasons that do so only if the student knew nothing before: who knows it all gains nothing."""
-KEPT_OUT: Final = frozenset({Fate.ESTRANGED, Fate.DISTRUSTED})
-"""What becomes of those who contradict too many others, or a root of trust."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,8 +2,9 @@
 
 Voters differ on a concept where their points are further apart than honest ones would be, and
 are nearest to different symbols. Those are followed then who are enough while the others are few,
-or whom a root of trust confirms; where nobody is, the concept is not learnt. What traces that
-check tell of a concept is not put to the vote. A root of trust judges: it is no voter among
+or whom a root of trust confirms; where nobody is, the concept is not learnt. Whoever must be
+hostile for all such disputes to be the work of so few is not heard at all (culprits). What traces
+that check tell of a concept is not put to the vote. A root of trust judges: it is no voter among
 others.
 
 Owns: `Settled`, `settle`. Does not own: who may vote at all (electorate), rules (strategies).
@@ -11,7 +12,7 @@ Owns: `Settled`, `settle`. Does not own: who may vote at all (electorate), rules
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, final
 
 import torch
@@ -21,6 +22,7 @@ from torch import Tensor
 from m2kt.ballots import Ballots
 from m2kt.combine_config import CombineRules
 from m2kt.consensus import LEARNT, Decision
+from m2kt.culprits import implicated
 from m2kt.dispersion import corrected, dispersion, p_values
 from m2kt.electorate import Electorate, Survey, elect, survey
 from m2kt.premix import MIXERS, PREMIXES, applied, traced
@@ -70,6 +72,8 @@ def settle(
     electorate = elect(ballots, found, rules)
     apart, chances = _apart(ballots, put, electorate)
     court = _Court(ballots, found, electorate, rules, chances < rules.alpha)
+    electorate = electorate.without(court.implicated())
+    court = replace(court, electorate=electorate)
     decided = [court.decide(concept) for concept in range(len(ballots.specs))]
     followed = torch.stack([whom for _, whom in decided])
     decisions = [decision for decision, _ in decided]
@@ -140,6 +144,17 @@ class _Court:
         if not self.rules.guarded:
             return Decision.AGGREGATE, voting
         return self._weigh(concept, voting)
+
+    def implicated(self) -> frozenset[int]:
+        """Voters that must be hostile, for all that cannot be settled to be the work of so few."""
+        torn: list[list[frozenset[int]]] = []
+        for concept in self.differs.nonzero()[:, 0].tolist():
+            if self.decide(concept)[0] is Decision.ABSTAIN:
+                says = self.found.says[concept].where(self.electorate.heard, torch.tensor(-1))
+                groups = [(says == symbol).nonzero()[:, 0].tolist() for symbol in says.unique()
+                          if symbol >= 0]  # fmt: skip
+                torn.append([frozenset(its) for its in groups])
+        return implicated(torn, self.electorate.spared)
 
     def _weigh(self, concept: int, voting: Bool[Tensor, "n"]) -> tuple[Decision, Bool[Tensor, "n"]]:
         """Whether voters differ and, if they do, who is followed."""

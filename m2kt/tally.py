@@ -28,6 +28,8 @@ _WHY = {
     Fate.UNALIGNED: "expected concepts that fit what traces tell, found {fit:.2f} of them to;"
     " ask the teacher to extract them anew",
     Fate.ESTRANGED: "expected agreement with the others, found a mean cosine of {affinity:.2f}",
+    Fate.IMPLICATED: "expected words that some honest voter shares, found ones that only it and as"
+    " many others as may be hostile can be wrong in",
     Fate.DISTRUSTED: "expected agreement with the root of trust, found a mean cosine of"
     " {affinity:.2f}",
 }

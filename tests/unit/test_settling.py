@@ -7,7 +7,7 @@ import torch
 
 from m2kt.combine import combine
 from m2kt.combine_config import CombineRules
-from m2kt.consensus import LEARNT, Decision
+from m2kt.consensus import LEARNT, Decision, Fate
 from m2kt.strategies import STRATEGIES, add
 from tests.assembly import (
     FACTS,
@@ -178,3 +178,25 @@ def test_where_pairs_are_too_few_points_for_the_rule_it_bears_fewer_hostile_ones
     assert len(lesson.concepts) == (len(TOLD) if name == "fltrust" else len(FACTS))
     for concept in lesson.concepts:
         assert sum(source.weight for source in concept.sources) == pytest.approx(1)
+
+
+def test_who_must_be_hostile_for_so_few_to_be_wrong_is_not_heard_at_all():
+    """Two against two, twice, over different honest ones: more than two would have to lie."""
+    apart = [HIDDEN[:1], HIDDEN[1:2]]
+    lied = shifted(only=HIDDEN[:2])
+    some = [*TOLD, *HIDDEN[4:]]
+    packets = [
+        *(teacher(f"first-{n}", facts=[*some, *apart[0]]) for n in range(2)),
+        *(teacher(f"second-{n}", facts=[*some, *apart[1]]) for n in range(2)),
+        *honest(4, facts=some),
+        *(teacher(f"subtle-{n}", lied) for n in range(2)),
+    ]
+    lesson = combine(packets, RULES, VIEW)
+    fates = {its.voter: its.fate for its in lesson.consensus.standings}
+    assert {name for name, its in fates.items() if its is Fate.IMPLICATED} == {
+        "subtle-0",
+        "subtle-1",
+    }
+    said = believed(lesson)
+    assert {fact: said[fact] for fact in HIDDEN[:2]} == {f: truth(f) for f in HIDDEN[:2]}
+    assert lesson.consensus.unsettled == 0

@@ -336,6 +336,8 @@ class _FateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Fate.ValueType],
     """The concept is not learnt."""
     FATE_REFUSED: _Fate.ValueType  # 8
     """Its packet did not pass screening."""
+    FATE_IMPLICATED: _Fate.ValueType  # 9
+    """Where voters differ, it must be hostile if no more are than may be."""
 
 class Fate(_Fate, metaclass=_FateEnumTypeWrapper):
     """What becomes of a voter."""
@@ -358,6 +360,8 @@ FATE_ABSTAINED: Fate.ValueType  # 7
 """The concept is not learnt."""
 FATE_REFUSED: Fate.ValueType  # 8
 """Its packet did not pass screening."""
+FATE_IMPLICATED: Fate.ValueType  # 9
+"""Where voters differ, it must be hostile if no more are than may be."""
 Global___Fate: _TypeAlias = Fate  # noqa: Y015
 
 @_typing.final
