@@ -147,6 +147,8 @@ class _Court:
 
     def implicated(self) -> frozenset[int]:
         """Voters that must be hostile, for all that cannot be settled to be the work of so few."""
+        if not self.rules.guarded:
+            return frozenset()
         torn: list[list[frozenset[int]]] = []
         for concept in self.differs.nonzero()[:, 0].tolist():
             if self.decide(concept)[0] is Decision.ABSTAIN:

@@ -200,3 +200,6 @@ def test_who_must_be_hostile_for_so_few_to_be_wrong_is_not_heard_at_all():
     said = believed(lesson)
     assert {fact: said[fact] for fact in HIDDEN[:2]} == {f: truth(f) for f in HIDDEN[:2]}
     assert lesson.consensus.unsettled == 0
+    alone = replace(RULES, guarded=False, hostile=2)  # concepts with too few votes are left out
+    fates = {its.voter: its.fate for its in combine(packets, alone, VIEW).consensus.standings}
+    assert set(fates.values()) == {Fate.USED}
