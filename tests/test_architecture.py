@@ -7,6 +7,7 @@ import ast
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -143,6 +144,12 @@ def test_a_module_that_needs_no_torch_does_not_import_it(module):
     code = f"import sys, {module}; sys.exit('torch' in sys.modules or 'ray' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, f"{module} imports torch or ray {done.stderr}"
+
+
+def test_no_two_test_files_have_one_name():
+    """pytest imports a test by the name of its file alone where its folder is no package."""
+    seen = Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert [name for name, times in seen.items() if times > 1] == []
 
 
 def modules_with_unit_tests() -> set[str]:
