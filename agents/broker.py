@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final, final
 
 from m2kt.digest import digest_of
-from m2kt.disk import disk_errors
+from m2kt.disk import disk_errors, mapped
 from m2kt.errors import BadSignatureError, ChunkError, IncompleteError, OversizeError, ProtocolError
 from m2kt.identity import AgentId, PacketId, Role
 from m2kt.journal import Journal
@@ -24,14 +24,12 @@ from m2kt.registry import KeptPacket, Lease, PacketHeader, Registry, RegistryLim
 from m2kt.signing import Envelope, verify_own
 from m2kt.wire import cards
 from m2kt.wire.v1 import broker_service_pb2 as pb
-from m2kt.wire.v1.broker_service_pb2_grpc import (
-    BrokerServiceServicer,
-    add_BrokerServiceServicer_to_server,
-)
 
-from .parts import Chunk, chunk_to_wire, part_of
+from .parts import Chunk, kind_of, part_of
 from .registrations import header_from_wire, header_to_wire, news_to_wire
 from .server import Context, Service
+
+Incoming = AsyncIterator[pb.PublishPacketRequest | Chunk]
 
 CHECK_S: Final = 0.5
 """How often watchers look for leases that ran out, in seconds."""
@@ -137,8 +135,9 @@ class BrokerAgent:
         lengths = self._lengths[kept.payload_ref]
         path = self._resources.folder / kept.payload_ref
         starts = (0, *accumulate(lengths))
+        payload = mapped(path)
         for index in range(from_chunk, len(lengths)):
-            yield Chunk(index, _piece(path, starts[index], lengths[index]))
+            yield Chunk(index, payload[starts[index] : starts[index + 1]])
 
     def record_receipt(self, envelope: Envelope) -> None:
         """Keeps a receipt that is signed by the key that it names.
@@ -222,14 +221,8 @@ async def _written(
     return tuple(lengths)
 
 
-def _piece(path: Path, start: int, length: int) -> bytes:
-    with disk_errors(f"read {path}"), path.open("rb") as file:
-        file.seek(start)
-        return file.read(length)
-
-
 @final
-class BrokerServicer(BrokerServiceServicer):
+class BrokerServicer:
     """`m2kt.wire.v1.BrokerService` over a broker."""
 
     def __init__(self, agent: BrokerAgent) -> None:
@@ -251,17 +244,10 @@ class BrokerServicer(BrokerServiceServicer):
         return pb.FindTeachersResponse(cards=[cards.envelope_to_wire(card) for card in found])
 
     async def PublishPacket(
-        self, request_iterator: AsyncIterator[pb.PublishPacketRequest], context: Context
+        self, request_iterator: Incoming, context: Context
     ) -> pb.PublishPacketResponse:
-        first = await anext(request_iterator, pb.PublishPacketRequest())
-        second = await anext(request_iterator, pb.PublishPacketRequest())
-        if not first.HasField("header") or not second.HasField("manifest"):
-            raise ProtocolError(
-                "expected a header and then a manifest, found something else; see PublishPacket in"
-                " broker_service.proto"
-            )
-        header = header_from_wire(first.header)
-        manifest = cards.envelope_from_wire(second.manifest)
+        header = header_from_wire((await _next(request_iterator, "header")).header)
+        manifest = cards.envelope_from_wire((await _next(request_iterator, "manifest")).manifest)
         packet = await self._agent.publish(header, manifest, _chunks(request_iterator))
         return pb.PublishPacketResponse(packet_id=packet)
 
@@ -273,11 +259,11 @@ class BrokerServicer(BrokerServiceServicer):
 
     async def FetchPacket(
         self, request: pb.FetchPacketRequest, context: Context
-    ) -> AsyncIterator[pb.FetchPacketResponse]:
+    ) -> AsyncIterator[pb.FetchPacketResponse | Chunk]:
         packet = PacketId(request.packet_id)
         async for part in self._agent.packet(packet, from_chunk=request.from_chunk):
             if isinstance(part, Chunk):
-                yield pb.FetchPacketResponse(chunk=chunk_to_wire(part))
+                yield part
             else:
                 yield pb.FetchPacketResponse(manifest=cards.envelope_to_wire(part))
 
@@ -302,14 +288,20 @@ class BrokerServicer(BrokerServiceServicer):
 
 def broker_service(agent: BrokerAgent) -> Service:
     """The service, ready to be served."""
-    servicer = BrokerServicer(agent)
-    return Service(
-        pb.DESCRIPTOR.services_by_name["BrokerService"],
-        lambda server: add_BrokerServiceServicer_to_server(servicer, server),
+    return Service(pb.DESCRIPTOR.services_by_name["BrokerService"], BrokerServicer(agent))
+
+
+async def _next(requests: Incoming, wanted: str) -> pb.PublishPacketRequest:
+    """The next request, which must be a `wanted`."""
+    request = await anext(requests, None)
+    if isinstance(request, pb.PublishPacketRequest) and kind_of(request) == wanted:
+        return request
+    raise ProtocolError(
+        f"expected a {wanted}, found {kind_of(request)}; see PublishPacket in broker_service.proto"
     )
 
 
-async def _chunks(requests: AsyncIterator[pb.PublishPacketRequest]) -> AsyncIterator[Chunk]:
+async def _chunks(requests: Incoming) -> AsyncIterator[Chunk]:
     async for request in requests:
         part = part_of(request, "the teacher")
         if isinstance(part, Envelope):

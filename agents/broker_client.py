@@ -19,7 +19,8 @@ from m2kt.wire.v1.broker_service_pb2_grpc import BrokerServiceStub
 
 from .channel import open_channel
 from .errors import peer_errors
-from .parts import Chunk, chunk_to_wire, part_of
+from .methods import dialled
+from .parts import Chunk, part_of
 from .registrations import header_from_wire, header_to_wire, news_from_wire
 from .settings import TlsFiles
 
@@ -37,6 +38,9 @@ class BrokerClient:
         self.address = address
         self._channel = open_channel(address, tls=tls, own_connection=own_connection)
         self._stub = BrokerServiceStub(self._channel)
+        methods = pb.DESCRIPTOR.services_by_name["BrokerService"].methods_by_name
+        self._publish = dialled(self._channel, methods["PublishPacket"])
+        self._fetch = dialled(self._channel, methods["FetchPacket"])
 
     async def __aenter__(self) -> Self:
         return self
@@ -98,13 +102,13 @@ class BrokerClient:
     ) -> PacketId:
         """Leaves a sealed packet with the broker."""
 
-        async def parts() -> AsyncIterator[pb.PublishPacketRequest]:
+        async def parts() -> AsyncIterator[pb.PublishPacketRequest | Chunk]:
             yield pb.PublishPacketRequest(header=header_to_wire(header))
             yield pb.PublishPacketRequest(manifest=cards.envelope_to_wire(manifest))
             for chunk in chunks:
-                yield pb.PublishPacketRequest(chunk=chunk_to_wire(chunk))
+                yield chunk
 
-        found = await self._answer(self._stub.PublishPacket(parts(), timeout=timeout_s))
+        found = await self._answer(self._publish(parts(), timeout=timeout_s))
         return PacketId(found.packet_id)
 
     async def list_packets(
@@ -120,7 +124,7 @@ class BrokerClient:
     ) -> AsyncGenerator[Envelope | Chunk, None]:
         """A packet as it was left: its manifest, then its chunks. Nothing is checked."""
         request = pb.FetchPacketRequest(packet_id=packet, from_chunk=from_chunk)
-        async for item in self._items(self._stub.FetchPacket(request, timeout=timeout_s)):
+        async for item in self._items(self._fetch(request, timeout=timeout_s)):
             yield part_of(item, self.address)
 
     async def record_receipt(self, receipt: Envelope, *, timeout_s: float) -> None:

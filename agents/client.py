@@ -35,6 +35,7 @@ from m2kt.wire.v1.teacher_service_pb2_grpc import TeacherServiceStub
 from . import views
 from .channel import open_channel
 from .errors import peer_errors
+from .methods import dialled
 from .parts import Chunk, part_of
 from .settings import TlsFiles
 from .views import AnswerView, ExamView, Foretelling, StateView, TransferView, UnlearntView
@@ -65,6 +66,8 @@ class PeerClient:
         self._channel = open_channel(address, tls=tls, own_connection=own_connection)
         self.teacher = TeacherServiceStub(self._channel)
         self.student = StudentServiceStub(self._channel)
+        methods = teacher_pb.DESCRIPTOR.services_by_name["TeacherService"].methods_by_name
+        self._stream = dialled(self._channel, methods["StreamPacket"])
 
     async def __aenter__(self) -> Self:
         return self
@@ -110,7 +113,7 @@ class PeerClient:
         request = teacher_pb.StreamPacketRequest(
             domain=domain, student=cards.card_to_wire(student), nonce=nonce, from_chunk=from_chunk
         )
-        async for item in self._items(self.teacher.StreamPacket(request, timeout=timeout_s)):
+        async for item in self._items(self._stream(request, timeout=timeout_s)):
             yield part_of(item, self.address)
 
     async def sample_concepts(self, domain: str, *, timeout_s: float) -> "ConceptSample":

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import final
+from typing import Final, final
 
 from grpc import aio
 
@@ -19,14 +19,16 @@ from m2kt.signing import Envelope
 from m2kt.verdict import Verdict
 from m2kt.wire import cards, verdicts
 from m2kt.wire.v1 import student_service_pb2 as pb
-from m2kt.wire.v1.student_service_pb2_grpc import StudentServiceStub
 
 from .channel import open_channel
 from .errors import peer_errors
-from .parts import Chunk, chunk_to_wire
+from .methods import dialled
+from .parts import Chunk
 from .settings import TlsFiles
 
-Call = aio.StreamStreamCall[pb.OfferPacketRequest, pb.OfferPacketResponse]
+Call = aio.StreamStreamCall[pb.OfferPacketRequest | Chunk, pb.OfferPacketResponse]
+
+OFFER: Final = pb.DESCRIPTOR.services_by_name["StudentService"].methods_by_name["OfferPacket"]
 
 
 @final
@@ -76,7 +78,7 @@ async def offer(
     """
     channel = open_channel(address, tls=tls, own_connection=False)
     async with channel:
-        call = StudentServiceStub(channel).OfferPacket(timeout=timeout_s)
+        call = dialled(channel, OFFER)(timeout=timeout_s)
         with peer_errors(address):
             return await _converse(call, brought)
 
@@ -94,7 +96,7 @@ async def _converse(call: Call, brought: Offer) -> Settlement:
     await _say(call, pb.OfferPacketRequest(manifest=cards.envelope_to_wire(manifest)))
     wanted = (await _hear(call, "wanted")).wanted
     chunks = brought.chunks(wanted.from_chunk)
-    await _say_all(call, (pb.OfferPacketRequest(chunk=chunk_to_wire(chunk)) for chunk in chunks))
+    await _say_all(call, chunks)
     events: list[Event] = []
     while (part := await _hear(call, "event", "settlement")).WhichOneof("part") == "event":
         events.append(verdicts.event_from_wire(part.event))
@@ -113,8 +115,8 @@ async def _say(call: Call, request: pb.OfferPacketRequest) -> None:
         await _hear(call)
 
 
-async def _say_all(call: Call, requests: Iterable[pb.OfferPacketRequest]) -> None:
-    """Writes `requests` and nothing more; stops where the student hangs up: reading tells why.
+async def _say_all(call: Call, chunks: Iterable[Chunk]) -> None:
+    """Writes `chunks` and nothing more; stops where the student hangs up: reading tells why.
 
     grpcio puts INTERNAL in the place of the student's status if a write fails after that has
     come (grpc/grpc#36066): a write that is under way then is cancelled before it can fail.
@@ -122,8 +124,8 @@ async def _say_all(call: Call, requests: Iterable[pb.OfferPacketRequest]) -> Non
 
     async def write() -> None:
         with suppress(asyncio.InvalidStateError, aio.AioRpcError):
-            for request in requests:
-                await call.write(request)
+            for chunk in chunks:
+                await call.write(chunk)
             await call.done_writing()
 
     writing = asyncio.create_task(write())

@@ -1,7 +1,7 @@
 """What a packet is on its way: a signed manifest, then chunks.
 
-Owns: `Chunk`, and reading either out of the messages that carry them.
-Does not own: checking them (intake). Free of torch.
+Owns: `Chunk`, and reading either out of what a stream brings.
+Does not own: checking them (intake), how they become bytes (methods). Free of torch.
 """
 
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ class Chunk:
     """A piece of a payload: which one, counted from 0, and its bytes."""
 
     index: int
-    data: bytes = field(repr=False)
+    data: bytes | memoryview = field(repr=False)
 
 
 class PartMessage(Protocol):
@@ -33,23 +33,29 @@ class PartMessage(Protocol):
         """The chunk."""
 
 
-def part_of(message: PartMessage, peer: str) -> Envelope | Chunk:
+def kind_of(message: PartMessage | Chunk | None) -> str:
+    """Which part is in `message`, in words; a stream that has ended has none."""
+    if isinstance(message, Chunk):
+        return "chunk"
+    if message is None:
+        return "the end of the stream"
+    return message.WhichOneof("part") or "an empty message"  # type: ignore[attr-defined]
+
+
+def part_of(message: PartMessage | Chunk, peer: str) -> Envelope | Chunk:
     """The manifest or chunk in `message`, unchecked.
 
     Raises:
         ProtocolError: it holds neither.
     """
-    kind = message.WhichOneof("part")  # type: ignore[attr-defined]  # each type has its own literal
+    if isinstance(message, Chunk):
+        return message
+    kind = kind_of(message)
     if kind == "manifest":
         return cards.envelope_from_wire(message.manifest)
     if kind == "chunk":
         return Chunk(message.chunk.index, message.chunk.data)
     raise ProtocolError(
-        f"expected a manifest or a chunk from {peer}, found {kind or 'an empty message'}; both"
+        f"expected a manifest or a chunk from {peer}, found {kind}; both"
         " sides need one version in common"
     )
-
-
-def chunk_to_wire(chunk: Chunk) -> envelope_pb2.Chunk:
-    """As a message."""
-    return envelope_pb2.Chunk(index=chunk.index, data=chunk.data)

@@ -23,6 +23,7 @@ from grpc_reflection.v1alpha import reflection
 from m2kt.errors import DeadlineError, M2KTError, RequestError
 
 from .errors import rpc_errors
+from .methods import handlers
 from .settings import Limits, TlsFiles
 
 Request = TypeVar("Request")
@@ -43,10 +44,10 @@ Context = aio.ServicerContext[Any, Any]
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A servicer that is ready to be added to a server."""
+    """What a server serves: a service of the protocol, and the object that has its methods."""
 
     descriptor: ServiceDescriptor
-    add: Callable[[aio.Server], None]
+    servicer: object
 
 
 @final
@@ -93,8 +94,9 @@ async def serve(
     checker = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(checker, server)
     names = [service.descriptor.full_name for service in services]
-    for service in services:
-        service.add(server)
+    server.add_generic_rpc_handlers(
+        [handlers(service.descriptor, service.servicer) for service in services]
+    )
     reflection.enable_server_reflection(
         [*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server
     )

@@ -14,25 +14,21 @@ from m2kt.identity import KeyId, PacketId, TransferId
 from m2kt.signing import Envelope
 from m2kt.wire import cards, verdicts
 from m2kt.wire.v1 import student_service_pb2 as pb
-from m2kt.wire.v1.student_service_pb2_grpc import (
-    StudentServiceServicer,
-    add_StudentServiceServicer_to_server,
-)
 
 from . import views
 from .learner import ExamPaper
 from .offers import offer_key
 from .orders import LearnOrder
-from .parts import Chunk, part_of
+from .parts import Chunk, kind_of, part_of
 from .server import Context, Service
 from .student import StudentAgent
 
-Incoming = AsyncIterator[pb.OfferPacketRequest]
+Incoming = AsyncIterator[pb.OfferPacketRequest | Chunk]
 Outgoing = AsyncIterator[pb.OfferPacketResponse]
 
 
 @final
-class StudentServicer(StudentServiceServicer):
+class StudentServicer:
     """`m2kt.wire.v1.StudentService` over a student."""
 
     def __init__(self, agent: StudentAgent) -> None:
@@ -144,23 +140,17 @@ class StudentServicer(StudentServiceServicer):
 
 def student_service(agent: StudentAgent) -> Service:
     """The service, ready to be served."""
-    servicer = StudentServicer(agent)
-    return Service(
-        pb.DESCRIPTOR.services_by_name["StudentService"],
-        lambda server: add_StudentServiceServicer_to_server(servicer, server),
-    )
+    return Service(pb.DESCRIPTOR.services_by_name["StudentService"], StudentServicer(agent))
 
 
 async def _next(requests: Incoming, wanted: str) -> pb.OfferPacketRequest:
     """The next request, which must be a `wanted`."""
     request = await anext(requests, None)
-    found = None if request is None else request.WhichOneof("part")
-    if request is None or found != wanted:
-        raise ProtocolError(
-            f"expected a {wanted}, found {found or 'the end of the stream'}; see OfferPacket in"
-            " student_service.proto"
-        )
-    return request
+    if isinstance(request, pb.OfferPacketRequest) and kind_of(request) == wanted:
+        return request
+    raise ProtocolError(
+        f"expected a {wanted}, found {kind_of(request)}; see OfferPacket in student_service.proto"
+    )
 
 
 async def _chunks(requests: Incoming) -> AsyncIterator[Chunk]:

@@ -6,7 +6,6 @@ Owns: `TamperingRelay`. Does not own: being refused (the student's intake).
 """
 
 from collections.abc import AsyncIterator
-from functools import partial
 from typing import Any, Self, final
 
 from grpc import aio
@@ -40,8 +39,7 @@ class TamperingRelay(pb_grpc.TeacherServiceServicer):
 
     async def __aenter__(self) -> Self:
         descriptor = pb.DESCRIPTOR.services_by_name["TeacherService"]
-        add = partial(pb_grpc.add_TeacherServiceServicer_to_server, self)
-        self._server = await serve([Service(descriptor, add)], "127.0.0.1:0", limits=Limits())
+        self._server = await serve([Service(descriptor, self)], "127.0.0.1:0", limits=Limits())
         self.address = self._server.address
         return self
 

@@ -11,9 +11,10 @@ import asyncio
 import logging
 import secrets
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from typing import Final, final
 
-from m2kt.disk import LocalDisk, put_whole
+from m2kt.disk import LocalDisk, mapped, put_whole
 from m2kt.errors import RequestError, StoreError
 from m2kt.identity import BROADCAST, AgentCard, AgentId, ModelCard, PacketId
 from m2kt.registry import PacketHeader
@@ -23,14 +24,10 @@ from m2kt.wire import cards, samples
 from m2kt.wire.chunks import SealedPacket, SealHeader, seal
 from m2kt.wire.packets import EncodedPayload
 from m2kt.wire.v1 import teacher_service_pb2 as pb
-from m2kt.wire.v1.teacher_service_pb2_grpc import (
-    TeacherServiceServicer,
-    add_TeacherServiceServicer_to_server,
-)
 
 from .broker_client import BrokerClient
 from .offering import Offer, Settlement, offer
-from .parts import Chunk, chunk_to_wire
+from .parts import Chunk
 from .resources import TeacherResources
 from .server import Context, Service
 
@@ -47,6 +44,8 @@ class TeacherAgent:
         self._resources = resources
         self._model = model
         self._counting = asyncio.Lock()
+        self._lecturing = asyncio.Lock()
+        self._encoded: dict[str, EncodedPayload] = {}
         self.address = ""
 
     @property
@@ -167,16 +166,24 @@ class TeacherAgent:
     async def _sealed(self, domain: str, audience: AgentId, nonce: bytes) -> SealedPacket:
         """The packet, signed for one student; model work only if it is the first time."""
         self._require_mine(domain)
-        now_s = self._resources.clock()
-        encoded: EncodedPayload = await self._resources.host.call("lecture", domain, now_s)
+        encoded = await self._encoded_for(domain)
         header = SealHeader(
             audience=audience,
             nonce=nonce,
             sequence=await self._next_sequence(),
-            issued_at_s=now_s,
+            issued_at_s=self._resources.clock(),
             ttl_s=self._resources.limits.packet_life_s,
         )
         return seal(encoded, self._resources.credentials.signer, header)
+
+    async def _encoded_for(self, domain: str) -> EncodedPayload:
+        """The payload for `domain`, one for all students; its bytes are not held in memory."""
+        if domain not in self._encoded:
+            async with self._lecturing:
+                now_s = self._resources.clock()
+                encoded, file = await self._resources.host.call("lecture", domain, now_s)
+                self._encoded[domain] = replace(encoded, payload=mapped(file))
+        return self._encoded[domain]
 
     def _require_mine(self, domain: str) -> None:
         mine = self._resources.credentials.domains
@@ -203,11 +210,11 @@ class TeacherAgent:
 
 def chunks_of(sealed: SealedPacket, first: int) -> Iterator[Chunk]:
     """The chunks of a packet from `first` on."""
-    return (Chunk(index, bytes(data)) for index, data in sealed.chunks(first))
+    return (Chunk(index, data) for index, data in sealed.chunks(first))
 
 
 @final
-class TeacherServicer(TeacherServiceServicer):
+class TeacherServicer:
     """`m2kt.wire.v1.TeacherService` over a teacher."""
 
     def __init__(self, agent: TeacherAgent) -> None:
@@ -225,14 +232,14 @@ class TeacherServicer(TeacherServiceServicer):
 
     async def StreamPacket(
         self, request: pb.StreamPacketRequest, context: Context
-    ) -> AsyncIterator[pb.StreamPacketResponse]:
+    ) -> AsyncIterator[pb.StreamPacketResponse | Chunk]:
         student = cards.card_from_wire(request.student)
         parts = self._agent.packet(
             request.domain, student, request.nonce, from_chunk=request.from_chunk
         )
         async for part in parts:
             if isinstance(part, Chunk):
-                yield pb.StreamPacketResponse(chunk=chunk_to_wire(part))
+                yield part
             else:
                 yield pb.StreamPacketResponse(manifest=cards.envelope_to_wire(part))
 
@@ -245,8 +252,4 @@ class TeacherServicer(TeacherServiceServicer):
 
 def teacher_service(agent: TeacherAgent) -> Service:
     """The service, ready to be served."""
-    servicer = TeacherServicer(agent)
-    return Service(
-        pb.DESCRIPTOR.services_by_name["TeacherService"],
-        lambda server: add_TeacherServiceServicer_to_server(servicer, server),
-    )
+    return Service(pb.DESCRIPTOR.services_by_name["TeacherService"], TeacherServicer(agent))

@@ -26,14 +26,12 @@ from m2kt.wire import manifest as wire_manifest
 from m2kt.wire.chunks import SealHeader, seal
 from m2kt.wire.manifest import MANIFEST_TYPE, Manifest, manifest_to_bytes
 from m2kt.wire.packets import encode_packet
+from m2kt.wire.v1 import envelope_pb2
 from m2kt.wire.v1 import teacher_service_pb2 as pb
-from m2kt.wire.v1.teacher_service_pb2_grpc import (
-    TeacherServiceServicer,
-    add_TeacherServiceServicer_to_server,
-)
+from m2kt.wire.v1.teacher_service_pb2_grpc import TeacherServiceServicer
 from m2kt_agents.client import PeerClient
 from m2kt_agents.launching import MakeHost, RunningAgent, start_agent
-from m2kt_agents.parts import Chunk, chunk_to_wire
+from m2kt_agents.parts import Chunk
 from m2kt_agents.server import RunningServer, Service, serve
 from m2kt_agents.settings import Limits, settings_from
 from m2kt_agents.views import TransferView
@@ -310,10 +308,12 @@ class HostileTeacher(TeacherServiceServicer):
 
     @property
     def service(self) -> Service:
-        descriptor = pb.DESCRIPTOR.services_by_name["TeacherService"]
-        return Service(
-            descriptor, lambda server: add_TeacherServiceServicer_to_server(self, server)
-        )
+        return Service(pb.DESCRIPTOR.services_by_name["TeacherService"], self)
+
+
+def chunk_to_wire(chunk: Chunk) -> envelope_pb2.Chunk:
+    """As a message of the generated code: what programs in other languages send."""
+    return envelope_pb2.Chunk(index=chunk.index, data=bytes(chunk.data))
 
 
 def manifest_of(envelope: Envelope) -> Manifest:

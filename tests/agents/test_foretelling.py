@@ -5,8 +5,8 @@ what it foretells of them is near what it then gains.
 """
 
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 
-import grpc
 import pytest
 import pytest_asyncio
 
@@ -189,16 +189,8 @@ async def test_the_remedy_is_for_the_factor_that_is_smallest(low, remedy):
 
 def older(teacher: HostileTeacher) -> Service:
     """The service of a version that had no samples."""
-    describe = grpc.unary_unary_rpc_method_handler(
-        teacher.DescribeTeacher,
-        pb.DescribeTeacherRequest.FromString,
-        pb.DescribeTeacherResponse.SerializeToString,
-    )
-    descriptor = pb.DESCRIPTOR.services_by_name["TeacherService"]
-    served = grpc.method_handlers_generic_handler(
-        descriptor.full_name, {"DescribeTeacher": describe}
-    )
-    return Service(descriptor, lambda server: server.add_generic_rpc_handlers([served]))
+    older = SimpleNamespace(DescribeTeacher=teacher.DescribeTeacher)
+    return Service(pb.DESCRIPTOR.services_by_name["TeacherService"], older)
 
 
 async def test_of_a_teacher_that_shows_no_sample_nothing_can_be_told(scene):

@@ -12,10 +12,18 @@ from m2kt.reasons import Reason
 from m2kt.wire import cards, verdicts
 from m2kt.wire.v1 import student_service_pb2 as pb
 from m2kt_agents.errors import peer_errors
-from m2kt_agents.parts import chunk_to_wire
 from tests.packets import tiny_packet
 from tests.siege import with_nan
-from tests.simulator import DOMAIN, STUDENT, HostileTeacher, Town, ended, taught, until
+from tests.simulator import (
+    DOMAIN,
+    STUDENT,
+    HostileTeacher,
+    Town,
+    chunk_to_wire,
+    ended,
+    taught,
+    until,
+)
 
 
 def packet_to_refuse(seed: int):

@@ -11,9 +11,8 @@ import pytest
 from m2kt.progress import TransferState
 from m2kt.reasons import Reason
 from m2kt.wire.v1 import teacher_service_pb2 as pb
-from m2kt_agents.parts import chunk_to_wire
 from tests.siege import TEACHER, Siege, reasons
-from tests.simulator import STUDENT, taught
+from tests.simulator import STUDENT, chunk_to_wire, taught
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -19,10 +19,10 @@ from m2kt.wire.admission import packet_id_of
 from m2kt.wire.manifest import MANIFEST_TYPE
 from m2kt.wire.v1 import teacher_service_pb2 as pb
 from m2kt_agents.broker_client import BrokerClient
-from m2kt_agents.parts import Chunk, chunk_to_wire
+from m2kt_agents.parts import Chunk
 from m2kt_agents.views import TransferView
 from tests.siege import TEACHER, Siege, over_grpc, reasons, with_nan
-from tests.simulator import DOMAIN, STUDENT, Town, ended
+from tests.simulator import DOMAIN, STUDENT, Town, chunk_to_wire, ended
 
 SEEN = frozenset({sealed().packet_id})
 brokers = itertools.count()
