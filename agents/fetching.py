@@ -144,7 +144,9 @@ class Fetcher:
         """What a lesson may hold beside the packets that the present skill rests on."""
         store = self._resources.store
         skill = store.state(store.head()).skills.get(domain)
-        spent = sum(store.payload_bytes(packet) for packet in (skill.lineage if skill else ()))
+        spent = sum(
+            store.packets.payload_bytes(packet) for packet in (skill.lineage if skill else ())
+        )
         return Allowance(self._resources.limits.lesson_bytes, spent)
 
     def _add_teacher(self, collection: Collection, asked: _Asked, address: str) -> None:
@@ -221,7 +223,7 @@ class Fetcher:
 
     async def _from_store(self, asked: _Asked, source: str, packet: PacketId) -> Received:
         """What had come before a restart."""
-        asked.allowance.reserve(source, self._resources.store.payload_bytes(packet))
+        asked.allowance.reserve(source, self._resources.store.packets.payload_bytes(packet))
         return Received(source, await asyncio.to_thread(reopened, self._resources, packet))
 
     async def _from_broker(self, asked: _Asked, source: str, packet: PacketId) -> Received:
@@ -252,10 +254,7 @@ class Fetcher:
             before = intake.next_chunk
             try:
                 async with aclosing(ask(before, max(0.1, ends_at - loop.time()))) as parts:
-                    async for part in parts:
-                        intake.accept(part)
-                        if intake.next_chunk < before:  # it is about other bytes now
-                            break
+                    await intake.take(parts)
                 return await intake.finish()
             except (PeerUnavailableError, IncompleteError) as error:
                 left = ATTEMPTS if intake.next_chunk > before else left - 1

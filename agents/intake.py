@@ -5,6 +5,7 @@ Does not own: where the parts come from (fetching, offers), what they say (m2kt.
 """
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import final
 
 from m2kt.disk import disk_errors
@@ -119,6 +120,32 @@ class Intake:
         else:
             self._assembly.add(part.index, part.data)
 
+    async def take(self, parts: AsyncIterator[Envelope | Chunk]) -> None:
+        """Takes parts as they come: while one chunk is checked and written, the next may come.
+
+        Returns after the last one, or where a manifest speaks of other bytes than those that
+        had come.
+
+        Raises:
+            M2KTError: see `accept`; or what `parts` raised, with all that had come taken.
+        """
+        checking: asyncio.Future[None] | None = None
+        try:
+            async for part in parts:
+                if checking is not None:
+                    await _ended(checking)
+                    checking = None
+                if isinstance(part, Chunk):
+                    checking = asyncio.ensure_future(asyncio.to_thread(self.accept, part))
+                    continue
+                before = self.next_chunk
+                self.accept(part)
+                if self.next_chunk < before:
+                    return
+        finally:
+            if checking is not None:
+                await _ended(checking)
+
     async def finish(self) -> AuthenticPayload:
         """The whole packet, sealed in the store and never to be accepted again.
 
@@ -131,7 +158,11 @@ class Intake:
         payload = await asyncio.to_thread(self._assembly.finish)
         envelope = cards.envelope_to_bytes(self._envelope)
         await asyncio.to_thread(
-            self._resources.store.put_packet, payload.packet_id, envelope, bytes(payload.payload)
+            self._resources.store.packets.put,
+            payload.packet_id,
+            envelope,
+            self._part,
+            payload.content_digest,
         )
         if not self._noted(payload.packet_id, self._assembly.admitted.manifest.expires_at_s):
             raise ReplayedPacketError(
@@ -173,6 +204,12 @@ class Intake:
             return None
 
 
+async def _ended(checking: "asyncio.Future[None]") -> None:
+    """Waits for a check in its thread, which goes on if who waits is cancelled."""
+    await asyncio.wait({checking})
+    checking.result()
+
+
 def reopened(resources: StudentResources, packet: PacketId) -> AuthenticPayload:
     """A packet that was sealed before, proved again under the trust store of today.
 
@@ -182,7 +219,7 @@ def reopened(resources: StudentResources, packet: PacketId) -> AuthenticPayload:
         TrustError: the keys that signed it are no longer trusted.
         StoreError: it is not kept, or was altered.
     """
-    raw, payload = resources.store.get_packet(packet)
+    raw, payload = resources.store.packets.get(packet)
     limits = WireLimits(payload_bytes=max(len(payload), 1))
     admitted = _admitted_then(resources, cards.envelope_from_bytes(raw), limits)
     return authenticate(admitted, payload)

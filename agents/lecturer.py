@@ -6,10 +6,14 @@ Does not own: signing for one student (teacher), the network.
 """
 
 import logging
+from dataclasses import replace
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import final
 
 from m2kt import domains, zoo
+from m2kt.digest import digest_of
+from m2kt.disk import disk_errors
 from m2kt.domain import Domain, Grammar
 from m2kt.domains.chains import Chains
 from m2kt.errors import CompatibilityError, PacketError, RequestError
@@ -41,21 +45,29 @@ class Lecturer:
         self._settings = settings
         self._config = settings.rules_for("extract", ExtractConfig)
         self._model = load_model(settings.model)
-        self._encoded: dict[str, EncodedPayload] = {}
+        self._encoded: dict[str, tuple[EncodedPayload, Path]] = {}
         self._samples: dict[str, ConceptSample | str] = {}
 
     def card(self) -> ModelCard:
         """What others may know of the model."""
         return self._model.card
 
-    def lecture(self, domain: str, now_s: float) -> EncodedPayload:
-        """The payload for `domain`: extracted, encoded and hashed when it is first asked for."""
+    def lecture(self, domain: str, now_s: float) -> tuple[EncodedPayload, Path]:
+        """The payload for `domain`: extracted, encoded and hashed when it is first asked for.
+
+        Returns:
+            All about it but its bytes, and the file that these lie in.
+
+        Raises:
+            StoreError: the file cannot be written.
+        """
         if domain not in self._encoded:
             grammar = taught(self._settings, domain)
             packet = extract_packet(
                 self._model, grammar, self._config, agent=self._settings.name, now_s=now_s
             )
-            self._encoded[domain] = encode_packet(packet)
+            encoded = encode_packet(packet, into=(file := self._file_for(domain)))
+            self._encoded[domain] = replace(encoded, payload=b""), file
             self._samples[domain] = self._sampled(packet)
             logger.info("packet extracted domain=%s concepts=%d", domain, len(packet.concepts))
         return self._encoded[domain]
@@ -71,6 +83,12 @@ class Lecturer:
         if isinstance(found, str):
             raise CompatibilityError(found)
         return found
+
+    def _file_for(self, domain: str) -> Path:
+        folder = self._settings.data_dir / "payloads"
+        with disk_errors(f"use {folder}"):
+            folder.mkdir(parents=True, exist_ok=True)
+        return folder / f"{digest_of(domain.encode()).removeprefix('b3:')}.payload"
 
     def _sampled(self, packet: KnowledgePacket) -> ConceptSample | str:
         """Why there is no sample is for who asks for one: it holds up no packet."""

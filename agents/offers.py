@@ -99,8 +99,7 @@ class Offers:
         if offer is None:  # all of it had come before the teacher was cut off
             return
         try:
-            async for chunk in chunks:
-                offer.intake.accept(chunk)
+            await offer.intake.take(chunks)
             payload = await offer.intake.finish()
         except (IncompleteError, PeerUnavailableError, asyncio.CancelledError):
             self._lose_patience(transfer, order, offer)

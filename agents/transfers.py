@@ -202,7 +202,7 @@ class Transfers:
         if not order.follows:
             return gathered
         packets = self._resources.journal.transfer(order.follows).packets
-        return gathered.without({self._resources.store.get_manifest(its)[1] for its in packets})
+        return gathered.without({self._resources.store.packets.manifest(its)[1] for its in packets})
 
     def _quorum(self, order: LearnOrder) -> int:
         """Different contents that have to come: one more to those of a lesson that was accepted."""

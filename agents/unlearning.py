@@ -154,7 +154,7 @@ class Unlearning:
         found = {}
         for packet in packets:
             try:
-                raw, content = self._resources.store.get_manifest(packet)
+                raw, content = self._resources.store.packets.manifest(packet)
             except StoreError:
                 continue
             signatures = cards.envelope_from_bytes(raw).signatures

@@ -1,11 +1,11 @@
 """Content digests: BLAKE3, written as `b3:` and 64 hexadecimal characters.
 
-Owns: the one digest function of M2KT. Free of torch, so a broker can use it.
+Owns: the one kind of digest of M2KT. Free of torch, so a broker can use it.
 """
 
 import re
 from collections.abc import Iterable
-from typing import Final, NewType
+from typing import Final, NewType, final
 
 from blake3 import blake3
 
@@ -17,20 +17,33 @@ DIGEST_PATTERN: Final = re.compile(r"b3:[0-9a-f]{64}")
 DIGEST_BYTES: Final = 32
 
 
+@final
+class Hasher:
+    """Takes the digest of bytes that come one after another."""
+
+    def __init__(self) -> None:
+        self._hasher = blake3()
+
+    def update(self, part: bytes | memoryview) -> None:
+        """Goes on with `part`."""
+        self._hasher.update(part)
+
+    def digest(self) -> Digest:
+        """Digest of all that came so far; more may come."""
+        return Digest("b3:" + self._hasher.hexdigest())
+
+
 def digest_of(*parts: bytes | memoryview) -> Digest:
     """Digest of the concatenation of `parts` (BLAKE3, 256 bit)."""
-    hasher = blake3()
-    for part in parts:
-        hasher.update(part)
-    return Digest("b3:" + hasher.hexdigest())
+    return digest_of_stream(parts)
 
 
 def digest_of_stream(parts: Iterable[bytes | memoryview]) -> Digest:
     """Digest of the concatenation of `parts`, consumed one by one."""
-    hasher = blake3()
+    hasher = Hasher()
     for part in parts:
         hasher.update(part)
-    return Digest("b3:" + hasher.hexdigest())
+    return hasher.digest()
 
 
 def digest_from_text(text: str) -> Digest:

@@ -4,11 +4,12 @@ A file is written beside its place, synced, renamed into it, and its folder sync
 a crash or a power cut there is the old file, or none, or all of the new one (Pillai et
 al., OSDI 2014). Free of torch.
 
-Owns: `Disk`, `LocalDisk`, `put_whole`, `locked`.
+Owns: `Disk`, `LocalDisk`, `put_whole`, `mapped`, `locked`.
 Does not own: what the files hold (store).
 """
 
 import fcntl
+import mmap
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -36,6 +37,9 @@ class Disk(Protocol):
     def rename(self, source: Path, target: Path) -> None:
         """Puts `source` in the place of `target`, in one step."""
 
+    def link(self, source: Path, target: Path) -> None:
+        """Makes `target` a second name of the file `source`; raises OSError if it cannot."""
+
 
 @final
 class LocalDisk:
@@ -57,6 +61,11 @@ class LocalDisk:
     def rename(self, source: Path, target: Path) -> None:
         """See `Disk`."""
         source.replace(target)
+
+    def link(self, source: Path, target: Path) -> None:
+        """See `Disk`."""
+        target.unlink(missing_ok=True)
+        os.link(source, target)
 
 
 @contextmanager
@@ -80,6 +89,20 @@ def pieces(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         while piece := file.read(_PIECE_BYTES):
             yield piece
+
+
+def mapped(path: Path) -> memoryview:
+    """The bytes of a file: read from the disk when they are looked at, and not held in memory.
+
+    The file may be removed meanwhile; who shortens it ends this process.
+
+    Raises:
+        StoreError: the file cannot be read.
+    """
+    with disk_errors(f"read {path}"), path.open("rb") as file:
+        if os.fstat(file.fileno()).st_size == 0:  # of which no map can be made
+            return memoryview(b"")
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
 
 def put_whole(disk: Disk, path: Path, parts: Iterable[bytes | memoryview]) -> None:

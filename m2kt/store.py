@@ -9,7 +9,7 @@
 Nothing but HEAD is ever changed: after a crash it is the old state or the new one, and
 all that it refers to is there. Every read checks the digest.
 
-Owns: `Store`.
+Owns: `Store`, whose `packets` keep what its states rest on.
 Does not own: what is accepted (verdict), what un-learning leads to (history), how a
 file survives a crash (disk), how a transfer goes (journal).
 """
@@ -25,9 +25,10 @@ from safetensors.torch import load as tensors_from_bytes
 from safetensors.torch import save as bytes_from_tensors
 from torch import Tensor
 
-from m2kt.digest import Digest, digest_from_text, digest_of, digest_of_stream
-from m2kt.disk import BESIDE, Disk, LocalDisk, disk_errors, locked, pieces, put_whole
-from m2kt.errors import M2KTError, NotFoundError, PacketError, StoreError
+from m2kt.checked_files import read_checked
+from m2kt.digest import Digest, digest_from_text, digest_of
+from m2kt.disk import BESIDE, Disk, LocalDisk, disk_errors, locked, put_whole
+from m2kt.errors import M2KTError, StoreError
 from m2kt.history import (
     EMPTY,
     FORMAT,
@@ -39,6 +40,7 @@ from m2kt.history import (
     unlearnt,
 )
 from m2kt.identity import KeyId, PacketId
+from m2kt.sealed_packets import SealedPackets
 
 __all__ = ["Skill", "Store", "StudentState"]
 
@@ -67,22 +69,23 @@ class Store:
         self._disk: Disk = disk or LocalDisk()
         self._guard = threading.RLock()
         self._lock: IO[bytes] | None = None
-        if writable:
-            with disk_errors(f"open the store at {root}"):
-                self._open()
-        self.state(self.head())
+        self.packets = SealedPackets(root / "packets", self._disk, self._put)
+        try:
+            if writable:
+                with disk_errors(f"open the store at {root}"):
+                    self._open()
+            self.state(self.head())
+        except BaseException:
+            self.close()
+            raise
 
     def _open(self) -> None:
         for folder in (self.root, *(self.root / name for name in ("objects", "states", "packets"))):
             folder.mkdir(parents=True, exist_ok=True)
         self._lock = locked(self.root / "lock")
-        try:
-            for leftover in self.root.rglob("*" + BESIDE):
-                leftover.unlink()
-            self._begin()
-        except BaseException:
-            self.close()
-            raise
+        for leftover in self.root.rglob("*" + BESIDE):
+            leftover.unlink()
+        self._begin()
 
     def _begin(self) -> None:
         head, first = self.root / "HEAD", self._path("states", EMPTY.digest)
@@ -110,7 +113,7 @@ class Store:
 
     def _path(self, folder: str, digest: str) -> Path:
         # digest_from_text also keeps names such as `../..` out of paths.
-        suffix = {"objects": ".safetensors", "states": ".json", "packets": ""}[folder]
+        suffix = {"objects": ".safetensors", "states": ".json"}[folder]
         return self.root / folder / (digest_from_text(digest).removeprefix("b3:") + suffix)
 
     def _put(self, path: Path, parts: Iterable[bytes | memoryview]) -> None:
@@ -118,23 +121,6 @@ class Store:
         if self._lock is None:
             raise StoreError(f"expected a store open for writing, found {self.root} closed to it")
         put_whole(self._disk, path, parts)
-
-    def _read(self, path: Path, digest: str) -> bytes:
-        try:
-            raw = path.read_bytes()
-        except FileNotFoundError as error:
-            raise NotFoundError(
-                f"expected {digest} in {path.parent}, found nothing; list the"
-                " history for what there is"
-            ) from error
-        except OSError as error:
-            raise StoreError(f"expected to read {path}, found {error}; mend the disk") from error
-        if digest_of(raw) != digest:
-            raise StoreError(
-                f"expected {path} to have the digest {digest}, found {digest_of(raw)}: it was"
-                " altered or damaged; restore it from a backup, or un-learn what refers to it"
-            )
-        return raw
 
     def head(self) -> Digest:
         """Digest of the state that the student is in.
@@ -158,7 +144,7 @@ class Store:
             NotFoundError: there is none.
             StoreError: it was altered, or a newer version of this software wrote it.
         """
-        raw = self._read(self._path("states", digest), digest)
+        raw = read_checked(self._path("states", digest), digest)
         try:
             return decoded(raw)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -191,77 +177,13 @@ class Store:
             NotFoundError: there is none of that digest.
             StoreError: it was altered.
         """
-        raw = self._read(self._path("objects", digest), digest)
+        raw = read_checked(self._path("objects", digest), digest)
         length = int.from_bytes(raw[:8], "little")
         header: dict[str, str] = json.loads(
             json.loads(raw[8 : 8 + length])["__metadata__"][_HEADER]
         )
         tensors: dict[str, Tensor] = tensors_from_bytes(raw)
         return tensors, header
-
-    def put_packet(
-        self, packet_id: PacketId, manifest_envelope: bytes, payload: bytes | Path
-    ) -> None:
-        """Keeps a packet sealed, as it was received. Keeping it again changes nothing.
-
-        Raises:
-            StoreError: it could not be written.
-        """
-        place = self._path("packets", packet_id)
-        with self._guard, disk_errors(f"keep packet {packet_id}"):
-            if place.with_suffix(".json").exists():
-                return
-            stream = pieces(payload) if isinstance(payload, Path) else iter([payload])
-            self._put(place.with_suffix(".payload"), stream)
-            self._put(place.with_suffix(".manifest"), [manifest_envelope])
-            seal = {
-                "manifest": digest_of(manifest_envelope),
-                "payload": digest_of_stream(
-                    pieces(payload) if isinstance(payload, Path) else [payload]
-                ),
-            }
-            # Written last: a packet is kept once its seal is there.
-            self._put(place.with_suffix(".json"), [json.dumps(seal, sort_keys=True).encode()])
-
-    def get_packet(self, packet_id: PacketId) -> tuple[bytes, bytes]:
-        """A packet's manifest envelope and payload, as they were received.
-
-        Raises:
-            NotFoundError: no such packet was kept.
-            StoreError: it was altered.
-        """
-        place, (manifest, payload) = self._path("packets", packet_id), self._seal(packet_id)
-        return (
-            self._read(place.with_suffix(".manifest"), manifest),
-            self._read(place.with_suffix(".payload"), payload),
-        )
-
-    def get_manifest(self, packet_id: PacketId) -> tuple[bytes, Digest]:
-        """A packet's manifest envelope, and the digest of its payload, which is not read.
-
-        Raises:
-            NotFoundError: no such packet was kept.
-            StoreError: it was altered.
-        """
-        place, (manifest, payload) = self._path("packets", packet_id), self._seal(packet_id)
-        return self._read(place.with_suffix(".manifest"), manifest), payload
-
-    def _seal(self, packet_id: PacketId) -> tuple[Digest, Digest]:
-        """Digests of a packet's manifest envelope and of its payload."""
-        seal = self._path("packets", packet_id).with_suffix(".json")
-        if not seal.exists():
-            raise NotFoundError(f"expected packet {packet_id} to be kept, found no {seal}")
-        try:
-            digests: dict[str, str] = json.loads(seal.read_bytes())
-            return digest_from_text(digests["manifest"]), digest_from_text(digests["payload"])
-        except (OSError, ValueError, KeyError, TypeError, PacketError) as error:
-            raise StoreError(f"expected two digests in {seal}, found {error!r}") from error
-
-    def payload_bytes(self, packet_id: PacketId) -> int:
-        """Length of a packet's payload, unread; 0 if it was not kept."""
-        place = self._path("packets", packet_id).with_suffix(".payload")
-        with disk_errors(f"look at {place}"):
-            return place.stat().st_size if place.exists() else 0
 
     def advance(self, state: StudentState, *, expected: Digest) -> Digest:
         """Moves HEAD from `expected` to `state`, or does nothing.
@@ -282,7 +204,7 @@ class Store:
                     f" {self.head()} and {state.parent}; read the head and decide again"
                 )
             for skill in state.skills.values():
-                self._read(self._path("objects", skill.cal), skill.cal)
+                read_checked(self._path("objects", skill.cal), skill.cal)
             digest = state.digest
             self._put(self._path("states", digest), [state.encoded()])
             self._move_head(expected, digest)

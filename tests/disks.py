@@ -28,6 +28,10 @@ class FailingDisk:
         self._step()
         self._real.rename(source, target)
 
+    def link(self, source, target):
+        self._step()
+        self._real.link(source, target)
+
 
 class StumblingDisk(FailingDisk):
     """Fails once, after `steps`, and is well again."""

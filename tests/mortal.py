@@ -19,6 +19,7 @@ from m2kt.disk import LocalDisk
 from m2kt.history import EMPTY
 from m2kt.journal import Journal
 from m2kt.progress import FINAL, TransferState
+from m2kt.sealed_packets import SealedPackets
 from m2kt.store import Store
 from m2kt.wire.chunks import Assembly
 from m2kt_agents.launching import start_agent
@@ -61,7 +62,7 @@ def of_state(path: Path) -> bool:
 POINTS: Mapping[str, tuple[type, str, Callable[..., bool]]] = {
     "OFFERED": (Journal, "begin", lambda *_, **__: True),
     "a chunk has come": (Assembly, "add", lambda *_: True),
-    "the packet is sealed": (Store, "put_packet", lambda *_: True),
+    "the packet is sealed": (SealedPackets, "put", lambda *_: True),
     "the packet is noted as seen": (Journal, "admit", lambda *_: True),
     "the packet is noted with its source": (Journal, "collect", lambda *_, **__: True),
     "a step was trained": (Journal, "record", lambda event, *_, **__: "step" in event.figures),

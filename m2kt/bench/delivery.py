@@ -34,7 +34,7 @@ class Delivery:
     """
 
     envelope: bytes = field(repr=False)
-    payload: bytes = field(repr=False)
+    payload: bytes | memoryview = field(repr=False)
     packet: AuthenticPacket = field(repr=False)
 
     @property
@@ -75,7 +75,7 @@ class Post:
         envelope = seal(encoded, self._signer, header).envelope
         return self.open(envelope_to_bytes(envelope), encoded.payload)
 
-    def open(self, envelope: bytes, payload: bytes) -> Delivery:
+    def open(self, envelope: bytes, payload: bytes | memoryview) -> Delivery:
         """Proves a sealed packet and reads it: one that has just come, or one that was kept.
 
         Raises:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import final
 
-from m2kt.digest import digest_of
-from m2kt.disk import disk_errors
+from m2kt.digest import Digest, Hasher, digest_of
+from m2kt.disk import disk_errors, mapped
 from m2kt.errors import ChunkError, IncompleteError
 from m2kt.identity import AgentId, PacketId
 from m2kt.packet import AuthenticPayload
@@ -102,6 +102,7 @@ class Assembly:
         """
         self._admitted, self._spool = admitted, spool
         self._memory = bytearray()
+        self._whole = Hasher()
         self._next = 0
         if spool is not None:
             with disk_errors(f"open {spool}"):
@@ -135,8 +136,10 @@ class Assembly:
         if self._spool is None:
             self._memory += data
         else:
-            with disk_errors(f"write {self._spool}"), self._spool.open("ab") as file:
+            with disk_errors(f"write {self._spool}"), self._spool.open("r+b") as file:
+                file.seek(self._held_bytes())  # over what a disk that was full has left
                 file.write(data)
+        self._whole.update(data)
         self._next += 1
 
     def resume(self, admitted: AdmittedManifest) -> None:
@@ -149,13 +152,14 @@ class Assembly:
         self._admitted = admitted
         if (mine.chunk_bytes, mine.chunk_digests) != (its.chunk_bytes, its.chunk_digests):
             self._cut(0)
+            self._whole = Hasher()
 
     def finish(self) -> AuthenticPayload:
         """The payload, whole.
 
         Raises:
             IncompleteError: chunks are missing.
-            ChunkError: the file was changed meanwhile.
+            ChunkError: it is not what the manifest says of it as a whole.
             StoreError: the file cannot be read.
         """
         if not self.complete:
@@ -163,11 +167,8 @@ class Assembly:
                 f"expected {len(self._admitted.manifest.chunk_digests)} chunks, found {self._next};"
                 f" ask for the rest from chunk {self._next} on"
             )
-        if self._spool is None:
-            return authenticate(self._admitted, bytes(self._memory))
-        with disk_errors(f"read {self._spool}"):
-            payload = self._spool.read_bytes()
-        return authenticate(self._admitted, payload)
+        payload = bytes(self._memory) if self._spool is None else mapped(self._spool)
+        return authenticate(self._admitted, payload, self._whole.digest())
 
     def _require(self, index: int, data: bytes | memoryview) -> None:
         manifest = self._admitted.manifest
@@ -190,10 +191,12 @@ class Assembly:
         size = self._admitted.manifest.chunk_bytes
         with disk_errors(f"read {self._spool}"), self._spool.open("rb") as file:
             while not self.complete:
+                data = file.read(size)
                 try:
-                    self._require(self._next, file.read(size))
+                    self._require(self._next, data)
                 except ChunkError:
                     break
+                self._whole.update(data)
                 self._next += 1
         self._cut(self._next)
 
@@ -211,8 +214,15 @@ class Assembly:
         return min(manifest.payload_bytes, self._next * manifest.chunk_bytes)
 
 
-def authenticate(admitted: AdmittedManifest, payload: bytes) -> AuthenticPayload:
+def authenticate(
+    admitted: AdmittedManifest, payload: bytes | memoryview, digest: Digest | None = None
+) -> AuthenticPayload:
     """Holds a whole payload against an admitted manifest.
+
+    Args:
+        admitted: The manifest.
+        payload: The bytes.
+        digest: Theirs, if it was taken as they came; by default it is taken here.
 
     Raises:
         IncompleteError: bytes are missing.
@@ -223,7 +233,8 @@ def authenticate(admitted: AdmittedManifest, payload: bytes) -> AuthenticPayload
         raise IncompleteError(
             f"expected {manifest.payload_bytes} bytes, found {len(payload)}; ask for the rest"
         )
-    if len(payload) > manifest.payload_bytes or digest_of(payload) != manifest.content_digest:
+    found = digest or digest_of(payload)
+    if len(payload) > manifest.payload_bytes or found != manifest.content_digest:
         raise ChunkError(
             f"expected {manifest.payload_bytes} bytes of digest {manifest.content_digest}, found"
             f" {len(payload)} bytes or another digest; the bytes were changed on the way"
@@ -242,7 +253,7 @@ def authenticate(admitted: AdmittedManifest, payload: bytes) -> AuthenticPayload
 
 def authenticate_whole(
     envelope: Envelope,
-    payload: bytes,
+    payload: bytes | memoryview,
     trust: TrustStore,
     expectations: Expectations,
     seen: Callable[[PacketId], bool],

@@ -5,7 +5,9 @@ Does not own: signing for one student and receiving chunks (chunks), whether the
 content is harmless (screen).
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 import torch
@@ -13,6 +15,7 @@ from google.protobuf.message import DecodeError
 from torch import Tensor
 
 from m2kt.digest import Digest, digest_of
+from m2kt.disk import LocalDisk, mapped, put_whole
 from m2kt.errors import PacketError, RequestError, ShapeError
 from m2kt.identity import AgentId
 from m2kt.packet import ActivationMaps, AuthenticPacket, AuthenticPayload, KnowledgePacket
@@ -51,7 +54,7 @@ class EncodedPayload:
 
     teacher: AgentId
     domain: str
-    payload: bytes = field(repr=False)
+    payload: bytes | memoryview = field(repr=False)
     description_bytes: int
     tensors: tuple[TensorEntry, ...]
     chunk_bytes: int
@@ -60,15 +63,26 @@ class EncodedPayload:
 
 
 def encode_packet(
-    packet: KnowledgePacket, *, exemplars_as: Dtype = Dtype.F32, chunk_bytes: int = CHUNK_BYTES
+    packet: KnowledgePacket,
+    *,
+    exemplars_as: Dtype = Dtype.F32,
+    chunk_bytes: int = CHUNK_BYTES,
+    into: Path | None = None,
 ) -> EncodedPayload:
     """The bytes of `packet` and their digests.
 
     Only exemplars, by far the largest part, may travel in a shorter type: f16 and bf16
     round, i8 keeps 1 / 127 of a row's largest magnitude. Means and maps stay exact.
 
+    Args:
+        packet: What to encode.
+        exemplars_as: Type in which exemplars travel.
+        chunk_bytes: Length of every chunk but the last.
+        into: A file for the bytes, which are then not held in memory.
+
     Raises:
         RequestError: `exemplars_as` is i32, or a chunk has no bytes.
+        StoreError: the file cannot be written.
     """
     if exemplars_as is Dtype.I32 or chunk_bytes < 1:
         raise RequestError(
@@ -76,28 +90,45 @@ def encode_packet(
             f" {exemplars_as} and {chunk_bytes}"
         )
     description = description_of(packet).SerializeToString(deterministic=True)
-    parts: list[bytes | memoryview] = [description]
-    entries, end = [], len(description)
-    for name, tensor in _tensors_of(packet, exemplars_as).items():
+    entries, parts = _laid_out(_tensors_of(packet, exemplars_as), len(description))
+    view = _written([description, *parts], into)
+    return EncodedPayload(
+        teacher=packet.provenance.teacher,
+        domain=packet.provenance.domain,
+        payload=view,
+        description_bytes=len(description),
+        tensors=entries,
+        chunk_bytes=chunk_bytes,
+        chunk_digests=_digests(view, chunk_bytes),
+        content_digest=digest_of(view),
+    )
+
+
+def _written(parts: Sequence[bytes | memoryview], into: Path | None) -> memoryview:
+    if into is None:
+        return memoryview(b"".join(parts))
+    put_whole(LocalDisk(), into, parts)
+    return mapped(into)
+
+
+def _digests(view: memoryview, chunk_bytes: int) -> tuple[Digest, ...]:
+    starts = range(0, len(view), chunk_bytes)
+    return tuple(digest_of(view[at : at + chunk_bytes]) for at in starts)
+
+
+def _laid_out(
+    tensors: Mapping[str, Tensor], begin: int
+) -> tuple[tuple[TensorEntry, ...], list[bytes | memoryview]]:
+    """Where each tensor lies after `begin` bytes; and the bytes: padding, tensor, and so on."""
+    parts: list[bytes | memoryview] = []
+    entries, end = [], begin
+    for name, tensor in tensors.items():
         offset = aligned(end)
         dtype, raw = _dtype_named(tensor), bytes_of(tensor)
         entries.append(TensorEntry(name, dtype, tuple(tensor.shape), offset, len(raw)))
         parts += [bytes(offset - end), raw]
         end = offset + len(raw)
-    payload = b"".join(parts)
-    view = memoryview(payload)
-    return EncodedPayload(
-        teacher=packet.provenance.teacher,
-        domain=packet.provenance.domain,
-        payload=payload,
-        description_bytes=len(description),
-        tensors=tuple(entries),
-        chunk_bytes=chunk_bytes,
-        chunk_digests=tuple(
-            digest_of(view[at : at + chunk_bytes]) for at in range(0, len(payload), chunk_bytes)
-        ),
-        content_digest=digest_of(view),
-    )
+    return tuple(entries), parts
 
 
 def _tensors_of(packet: KnowledgePacket, exemplars_as: Dtype) -> dict[str, Tensor]:

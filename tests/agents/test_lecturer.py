@@ -3,6 +3,7 @@
 import pytest
 
 from m2kt import errors
+from m2kt.digest import digest_of
 from m2kt_agents.lecturer import Lecturer, taught
 from m2kt_agents.settings import settings_from
 from tests.simulator import ADDER, DOMAIN
@@ -38,4 +39,5 @@ def test_whose_concepts_have_one_exemplar_each_shows_no_sample_and_has_a_packet(
     (first, depth), (again, depth_again) = refusals
     assert first is not again
     assert depth == depth_again
-    assert lecturer.lecture(DOMAIN, 1.0).payload
+    encoded, file = lecturer.lecture(DOMAIN, 1.0)
+    assert digest_of(file.read_bytes()) == encoded.content_digest

@@ -61,7 +61,7 @@ async def test_a_copy_that_was_never_learnt_from_condemns_nobody(town: Town):
     envelope = thief.sealed(AgentId("student"), b"n" * 32)
     copied = packet_id_of(envelope.payload)
     with Store(town.folder / "student" / "store") as store:
-        store.put_packet(copied, cards.envelope_to_bytes(envelope), honest.encoded.payload)
+        store.packets.put(copied, cards.envelope_to_bytes(envelope), honest.encoded.payload)
     order = LearnOrder(domain=DOMAIN, key="left", pushed=True)
     transfer = left(town, "left", order, [copied])
     town.change_trust("student", lambda trust: trust.revoke(town.signer("c").key_id, "a thief"))

@@ -123,7 +123,7 @@ def sealed_transfer(town: Town, teacher: HostileTeacher) -> TransferId:
     envelope = teacher.sealed(AgentId("student"), b"n" * 32)
     packet = packet_id_of(envelope.payload)
     with Store(folder / "store") as store:
-        store.put_packet(packet, cards.envelope_to_bytes(envelope), teacher.encoded.payload)
+        store.packets.put(packet, cards.envelope_to_bytes(envelope), teacher.encoded.payload)
     order = LearnOrder(domain=DOMAIN, key="left", teachers=(NOBODY,))
     with Journal(folder / "journal.sqlite") as journal:
         transfer = Transfer(
@@ -216,7 +216,7 @@ async def test_an_earlier_packet_whose_key_is_no_longer_trusted_is_left_out(town
             envelope = teacher.sealed(AgentId("student"), b"n" * 32)
             lineage.append(packet_id_of(envelope.payload))
             raw = cards.envelope_to_bytes(envelope)
-            store.put_packet(lineage[-1], raw, teacher.encoded.payload)
+            store.packets.put(lineage[-1], raw, teacher.encoded.payload)
         cal = store.put_cal({"w": torch.zeros(1)}, {})
         skills = {DOMAIN: Skill(cal, tuple(lineage), ())}
         head = store.head()

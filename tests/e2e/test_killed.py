@@ -84,7 +84,7 @@ def head_of(town: Town) -> Digest:
             for skill in state.skills.values():
                 store.get_cal(skill.cal)
                 for packet in skill.lineage:
-                    store.get_packet(packet)
+                    store.packets.get(packet)
         return store.head()
 
 

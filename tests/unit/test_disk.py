@@ -30,6 +30,10 @@ class FullDisk:
         self._attempt("rename")
         self._real.rename(source, target)
 
+    def link(self, source, target):
+        self._attempt("link")
+        self._real.link(source, target)
+
 
 @pytest.mark.parametrize("operation", ["write", "sync", "rename"])
 def test_a_full_disk_leaves_the_old_file_and_no_litter(tmp_path: Path, operation: str):

