@@ -91,22 +91,22 @@ def encode_packet(
         )
     description = description_of(packet).SerializeToString(deterministic=True)
     entries, parts = _laid_out(_tensors_of(packet, exemplars_as), len(description))
-    view = _written([description, *parts], into)
+    payload = _written([description, *parts], into)
     return EncodedPayload(
         teacher=packet.provenance.teacher,
         domain=packet.provenance.domain,
-        payload=view,
+        payload=payload,
         description_bytes=len(description),
         tensors=entries,
         chunk_bytes=chunk_bytes,
-        chunk_digests=_digests(view, chunk_bytes),
-        content_digest=digest_of(view),
+        chunk_digests=_digests(memoryview(payload), chunk_bytes),
+        content_digest=digest_of(payload),
     )
 
 
-def _written(parts: Sequence[bytes | memoryview], into: Path | None) -> memoryview:
+def _written(parts: Sequence[bytes | memoryview], into: Path | None) -> bytes | memoryview:
     if into is None:
-        return memoryview(b"".join(parts))
+        return b"".join(parts)
     put_whole(LocalDisk(), into, parts)
     return mapped(into)
 
