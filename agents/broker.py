@@ -18,7 +18,7 @@ from typing import Final, final
 from m2kt.digest import digest_of
 from m2kt.disk import disk_errors, mapped
 from m2kt.errors import BadSignatureError, ChunkError, IncompleteError, OversizeError, ProtocolError
-from m2kt.identity import AgentId, PacketId, Role
+from m2kt.identity import BROADCAST, AgentId, PacketId, Role
 from m2kt.journal import Journal
 from m2kt.registry import KeptPacket, Lease, PacketHeader, Registry, RegistryLimits, RegistryNews
 from m2kt.signing import Envelope, verify_own
@@ -26,6 +26,7 @@ from m2kt.wire import cards
 from m2kt.wire.v1 import broker_service_pb2 as pb
 
 from .parts import Chunk, kind_of, part_of
+from .permissions import Deed, Permissions
 from .registrations import header_from_wire, header_to_wire, news_to_wire
 from .server import Context, Service
 
@@ -40,12 +41,14 @@ class BrokerResources:
     """What a broker works with.
 
     Attributes:
+        permissions: Who may ask it for what.
         limits: What it is ready to keep.
         folder: For payloads; what lies there from an earlier run is thrown away.
         journal: For receipts.
         clock: Unix time, seconds.
     """
 
+    permissions: Permissions
     limits: RegistryLimits
     folder: Path
     journal: Journal
@@ -65,6 +68,11 @@ class BrokerAgent:
             resources.folder.mkdir(parents=True, exist_ok=True)
             for leftover in resources.folder.glob("*.payload"):
                 leftover.unlink()
+
+    @property
+    def permissions(self) -> Permissions:
+        """Who may ask it for what."""
+        return self._resources.permissions
 
     def close(self) -> None:
         """Closes the journal."""
@@ -121,6 +129,14 @@ class BrokerAgent:
     def packets_for(self, student: AgentId, domain: str) -> tuple[PacketHeader, ...]:
         """What a student may fetch, newest first."""
         return self._registry.packets_for(student, domain, now_s=self._resources.clock())
+
+    def header(self, packet: PacketId) -> PacketHeader:
+        """What is written on the outside of a packet.
+
+        Raises:
+            NotFoundError: it is not kept (any more).
+        """
+        return self._registry.fetch(packet, now_s=self._resources.clock()).header
 
     async def packet(
         self, packet: PacketId, *, from_chunk: int = 0
@@ -229,17 +245,22 @@ class BrokerServicer:
         self._agent = agent
 
     async def Register(self, request: pb.RegisterRequest, context: Context) -> pb.RegisterResponse:
-        lease = self._agent.register(cards.envelope_from_wire(request.card), request.lease_s)
+        caller = self._agent.permissions.admit(context, Deed.MEET)
+        card = cards.envelope_from_wire(request.card)
+        self._agent.permissions.require_own(caller, cards.read_card(card).agent)
+        lease = self._agent.register(card, request.lease_s)
         return pb.RegisterResponse(lease_id=lease.id, granted_s=lease.granted_s)
 
     async def RenewLease(
         self, request: pb.RenewLeaseRequest, context: Context
     ) -> pb.RenewLeaseResponse:
+        self._agent.permissions.admit(context, Deed.MEET)
         return pb.RenewLeaseResponse(granted_s=self._agent.renew(request.lease_id).granted_s)
 
     async def FindTeachers(
         self, request: pb.FindTeachersRequest, context: Context
     ) -> pb.FindTeachersResponse:
+        self._agent.permissions.admit(context, Deed.LEARN, request.domain)
         found = self._agent.find_teachers(request.domain)
         return pb.FindTeachersResponse(cards=[cards.envelope_to_wire(card) for card in found])
 
@@ -247,6 +268,8 @@ class BrokerServicer:
         self, request_iterator: Incoming, context: Context
     ) -> pb.PublishPacketResponse:
         header = header_from_wire((await _next(request_iterator, "header")).header)
+        caller = self._agent.permissions.admit(context, Deed.PUBLISH, header.domain)
+        self._agent.permissions.require_own(caller, header.teacher)
         manifest = cards.envelope_from_wire((await _next(request_iterator, "manifest")).manifest)
         packet = await self._agent.publish(header, manifest, _chunks(request_iterator))
         return pb.PublishPacketResponse(packet_id=packet)
@@ -254,6 +277,8 @@ class BrokerServicer:
     async def ListPackets(
         self, request: pb.ListPacketsRequest, context: Context
     ) -> pb.ListPacketsResponse:
+        caller = self._agent.permissions.admit(context, Deed.LEARN, request.domain)
+        self._agent.permissions.require_own(caller, AgentId(request.student))
         found = self._agent.packets_for(AgentId(request.student), request.domain)
         return pb.ListPacketsResponse(packets=[header_to_wire(header) for header in found])
 
@@ -261,6 +286,11 @@ class BrokerServicer:
         self, request: pb.FetchPacketRequest, context: Context
     ) -> AsyncIterator[pb.FetchPacketResponse | Chunk]:
         packet = PacketId(request.packet_id)
+        self._agent.permissions.admit(context, Deed.MEET)
+        header = self._agent.header(packet)
+        caller = self._agent.permissions.admit(context, Deed.LEARN, header.domain)
+        if header.audience != BROADCAST:
+            self._agent.permissions.require_own(caller, header.audience)
         async for part in self._agent.packet(packet, from_chunk=request.from_chunk):
             if isinstance(part, Chunk):
                 yield part
@@ -270,18 +300,21 @@ class BrokerServicer:
     async def RecordReceipt(
         self, request: pb.BrokerServiceRecordReceiptRequest, context: Context
     ) -> pb.BrokerServiceRecordReceiptResponse:
+        self._agent.permissions.admit(context, Deed.MEET)
         self._agent.record_receipt(cards.envelope_from_wire(request.receipt))
         return pb.BrokerServiceRecordReceiptResponse()
 
     async def ListReceipts(
         self, request: pb.ListReceiptsRequest, context: Context
     ) -> pb.ListReceiptsResponse:
+        self._agent.permissions.admit(context, Deed.RECEIPTS)
         found = self._agent.receipts(request.teacher)
         return pb.ListReceiptsResponse(receipts=[cards.envelope_to_wire(one) for one in found])
 
     async def WatchRegistry(
         self, request: pb.WatchRegistryRequest, context: Context
     ) -> AsyncIterator[pb.WatchRegistryResponse]:
+        self._agent.permissions.admit(context, Deed.MEET)
         async for news in self._agent.watch(request.after_revision):
             yield news_to_wire(news)
 

@@ -7,10 +7,12 @@ Does not own: what is said on it (client).
 import json
 from typing import Any, Final
 
-import grpc
 from grpc import aio
 
+from .addresses import read_address
+from .certificates import server_name
 from .settings import Limits, TlsFiles
+from .tls import channel_credentials, secured
 
 _TEACHER: Final = "m2kt.wire.v1.TeacherService"
 _STUDENT: Final = "m2kt.wire.v1.StudentService"
@@ -56,12 +58,16 @@ def open_channel(address: str, *, tls: TlsFiles | None, own_connection: bool) ->
     """A channel to `address`; it connects with the first call.
 
     Args:
-        address: `host:port`.
-        tls: Mutual TLS; None for plain HTTP/2.
+        address: `host:port`; or `name@host:port`, and then no other agent's certificate will do.
+        tls: Mutual TLS; None for plain HTTP/2 within this machine.
         own_connection: True for a TCP connection that shares nothing: heartbeats do not
             queue behind packets.
+
+    Raises:
+        RequestError: it is no address, or another machine's and there is no TLS.
+        StoreError: a file of `tls` cannot be read.
     """
-    limits = Limits()
+    limits, at = Limits(), read_address(address)
     options: list[tuple[str, Any]] = [
         ("grpc.service_config", service_config()),
         ("grpc.max_receive_message_length", limits.message_bytes),
@@ -72,11 +78,9 @@ def open_channel(address: str, *, tls: TlsFiles | None, own_connection: bool) ->
         ("grpc.keepalive_timeout_ms", 10_000),
         ("grpc.use_local_subchannel_pool", int(own_connection)),
     ]
-    if tls is None:
-        return aio.insecure_channel(address, options=options)
-    if tls.peer_name:
-        options.append(("grpc.ssl_target_name_override", tls.peer_name))
-    credentials = grpc.ssl_channel_credentials(
-        tls.authority.read_bytes(), tls.key.read_bytes(), tls.certificate.read_bytes()
-    )
-    return aio.secure_channel(address, credentials, options=options)
+    files = secured(tls, at.target)
+    if files is None:
+        return aio.insecure_channel(at.target, options=options)
+    if name := server_name(at.agent) if at.agent else files.peer_name:
+        options.append(("grpc.ssl_target_name_override", name))
+    return aio.secure_channel(at.target, channel_credentials(files), options=options)

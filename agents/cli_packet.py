@@ -13,7 +13,6 @@ from typing import Annotated
 import typer
 
 from m2kt import domains
-from m2kt.disk import mapped
 from m2kt.identity import BROADCAST, agent_id
 from m2kt.signing import Ed25519Signer
 from m2kt.trust import load_trust
@@ -47,7 +46,7 @@ def extract(
     settings = read_settings(config)
     signer = Ed25519Signer.load(settings.key_file)
     now_s = time.time()
-    encoded, payload = Lecturer(settings).lecture(domain, now_s)
+    encoded = Lecturer(settings).lecture(domain, now_s).encoded()
     header = SealHeader(
         audience=agent_id(audience),
         nonce=b"",
@@ -56,7 +55,7 @@ def extract(
         ttl_s=settings.limits.packet_life_s,
     )
     sealed = seal(encoded, signer, header)
-    write_packet_file(out, sealed.envelope, mapped(payload))
+    write_packet_file(out, sealed.envelope, encoded.payload)
     found = {"packet_id": sealed.packet_id, "file": out, "bytes": out.stat().st_size}
     if as_json:
         console.emit(found)

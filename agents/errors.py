@@ -49,6 +49,7 @@ STATUS: Final[Mapping[type[M2KTError], StatusCode]] = {
     errors.ReplayedPacketError: StatusCode.ALREADY_EXISTS,
     errors.AudienceError: StatusCode.PERMISSION_DENIED,
     errors.NonceError: StatusCode.PERMISSION_DENIED,
+    errors.NotPermittedError: StatusCode.PERMISSION_DENIED,
     errors.CompatibilityError: StatusCode.FAILED_PRECONDITION,
     errors.AlignmentError: StatusCode.ABORTED,
     errors.StoreError: StatusCode.INTERNAL,

@@ -24,10 +24,11 @@ from m2kt.errors import (
     PeerUnavailableError,
     TrustError,
 )
-from m2kt.identity import AgentCard, PacketId, TransferId
+from m2kt.identity import AgentCard, AgentId, PacketId, TransferId
 from m2kt.packet import AuthenticPayload
 from m2kt.signing import Envelope
 
+from .addresses import read_address
 from .broker_client import BrokerClient
 from .client import PeerClient
 from .collecting import Collection
@@ -170,8 +171,10 @@ class Fetcher:
             collection.refuse(Refusal(asked.order.broker, error.reason, str(error)))
             return
         known, strangers = self._told_apart(found)
+        named = {read_address(address).target for address in asked.order.teachers}
         for address in known:
-            self._add_teacher(collection, asked, address)
+            if read_address(address).target not in named:
+                self._add_teacher(collection, asked, address)
         for packet in packets:
             self._add_packet(collection, asked, packet)
         for stranger in strangers:
@@ -184,8 +187,7 @@ class Fetcher:
         trust = self._resources.credentials.trust
         for card in found:
             try:
-                trust.agent_of(card.key_id)
-                known.append(card.address)
+                known.append(f"{trust.agent_of(card.key_id)}@{card.address}")
             except TrustError as error:
                 strangers.append(Refusal(card.agent, error.reason, str(error)))
         return known[:MOST_TEACHERS], strangers
@@ -219,7 +221,8 @@ class Fetcher:
                     domain, self._card(), nonce, from_chunk=first, timeout_s=timeout_s
                 )
 
-            return await self._received(ask, nonce, asked, address)
+            teacher = read_address(address).agent
+            return await self._received(ask, nonce, asked, address, teacher)
 
     async def _from_store(self, asked: _Asked, source: str, packet: PacketId) -> Received:
         """What had come before a restart."""
@@ -235,10 +238,13 @@ class Fetcher:
 
             return await self._received(ask, b"", asked, source)
 
-    async def _received(self, ask: Ask, nonce: bytes, asked: _Asked, source: str) -> Received:
+    async def _received(
+        self, ask: Ask, nonce: bytes, asked: _Asked, source: str, teacher: AgentId | None = None
+    ) -> Received:
         """What `ask` brings, within the share of the lesson that it is given."""
         slot = Slot(asked.transfer, source, asked.allowance)
-        intake = await asyncio.to_thread(Intake, self._resources, asked.order.domain, nonce, slot)
+        its, domain = self._resources, asked.order.domain
+        intake = await asyncio.to_thread(Intake, its, domain, nonce, slot, teacher=teacher)
         try:
             return Received(source, await self._receive(ask, intake))
         except M2KTError:

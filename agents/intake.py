@@ -26,6 +26,7 @@ from m2kt.wire.chunks import Assembly, authenticate
 from m2kt.wire.manifest import MANIFEST_TYPE, WireLimits, parse_manifest
 
 from .parts import Chunk
+from .permissions import Deed
 from .resources import StudentResources
 from .spool import Slot
 
@@ -35,7 +36,13 @@ class Intake:
     """Takes in one packet, part by part. With a slot, it goes on with what an earlier one left."""
 
     def __init__(
-        self, resources: StudentResources, domain: str, nonce: bytes, slot: Slot | None = None
+        self,
+        resources: StudentResources,
+        domain: str,
+        nonce: bytes,
+        slot: Slot | None = None,
+        *,
+        teacher: AgentId | None = None,
     ) -> None:
         """Expects nothing yet.
 
@@ -44,6 +51,7 @@ class Intake:
             domain: What the packet is to be about.
             nonce: What the manifest has to repeat; empty for a packet at rest.
             slot: Its share of a collection; without one, nothing outlives this process.
+            teacher: Who has to have signed it, if that is known.
 
         Raises:
             StoreError: the spool cannot be read or written.
@@ -52,6 +60,7 @@ class Intake:
         self._resources = resources
         self._domain = domain
         self._nonce = nonce
+        self._teacher = teacher
         spool = resources.spool
         self._part = spool.part(slot.transfer, slot.source) if slot else spool.unnamed()
         self._promise = self._part.with_suffix(".manifest")
@@ -68,22 +77,21 @@ class Intake:
         """The first chunk that is missing."""
         return self._assembly.next_index if self._assembly is not None else 0
 
-    def admit(self, envelope: Envelope, *, teacher: AgentId | None = None) -> int:
+    def admit(self, envelope: Envelope) -> int:
         """Checks a manifest before a byte of data is stored; the number of its chunks.
 
         Args:
             envelope: The signed manifest; a later one takes the place of an earlier one.
-            teacher: Who has to have signed it, if that is known.
 
         Raises:
-            TrustError: who signed it, for whom, or when is not acceptable.
+            TrustError: who signed it, for whom, when, or about what is not acceptable.
             PacketError: it is malformed, or promises more than is agreed to.
         """
         admitted = self._admitted(envelope)
-        if teacher is not None and admitted.manifest.teacher != teacher:
+        if self._teacher not in (None, admitted.manifest.teacher):
             raise UnknownKeyError(
-                f"expected a manifest of {teacher}, who offers it, found one of"
-                f" {admitted.manifest.teacher}; an agent offers its own packets"
+                f"expected a manifest of {self._teacher}, who sends it, found one of"
+                f" {admitted.manifest.teacher}; an agent sends its own packets"
             )
         if self._slot is not None:
             self._slot.reserve(admitted.manifest.payload_bytes)
@@ -174,6 +182,7 @@ class Intake:
 
     def _admitted(self, envelope: Envelope) -> AdmittedManifest:
         verified = verify_envelope(envelope, self._resources.credentials.trust, MANIFEST_TYPE)
+        self._resources.permissions.require(Deed.TEACH, verified.agent, self._domain)
         expectations = Expectations(
             audience=self._resources.credentials.agent,
             now_s=self._resources.clock(),

@@ -19,6 +19,7 @@ from m2kt.registry import RegistryLimits
 from m2kt.reputation import ReputationRules
 from m2kt.signing import Envelope
 from m2kt.track_records import TrackRecords
+from m2kt.trust import load_trust
 from m2kt.wire import cards
 
 from .broker import BrokerAgent, BrokerResources, broker_service
@@ -26,6 +27,7 @@ from .credentials import Credentials, load_credentials
 from .hosting import Host, ThreadHost
 from .membership import Membership
 from .orders import collection_of
+from .permissions import PermissionRules, Permissions
 from .resources import Clock, StudentResources, TeacherResources
 from .server import RunningServer, Service, serve
 from .settings import Settings, add_domains
@@ -125,8 +127,15 @@ async def _served(settings: Settings, service: Service) -> RunningServer:
     return await serve([service], settings.listen, limits=settings.limits, tls=settings.tls)
 
 
+def _permissions(settings: Settings) -> Permissions:
+    rules = settings.rules_for("permissions", PermissionRules)
+    trust_file = settings.trust_file
+    return Permissions(rules, settings.name, settings.role, lambda: load_trust(trust_file))
+
+
 async def _start_broker(settings: Settings, clock: Clock) -> RunningAgent:
     resources = BrokerResources(
+        permissions=_permissions(settings),
         limits=settings.rules_for("registry", RegistryLimits),
         folder=settings.data_dir / "packets",
         journal=Journal(settings.data_dir / "journal.sqlite"),
@@ -144,6 +153,7 @@ async def _start_teacher(settings: Settings, make_host: MakeHost, clock: Clock) 
     from .teacher import TeacherAgent, teacher_service
 
     resources = TeacherResources(
+        permissions=_permissions(settings),
         credentials=load_credentials(settings, domains.names()),
         journal=Journal(settings.data_dir / "journal.sqlite"),
         host=make_host(settings),
@@ -168,6 +178,7 @@ async def _start_student(settings: Settings, make_host: MakeHost, clock: Clock) 
 
     folder = settings.data_dir
     resources = StudentResources(
+        permissions=_permissions(settings),
         credentials=load_credentials(settings, domains.names()),
         store=Store(folder / "store"),
         journal=(journal := Journal(folder / "journal.sqlite")),

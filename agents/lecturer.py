@@ -6,14 +6,14 @@ Does not own: signing for one student (teacher), the network.
 """
 
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import final
 
 from m2kt import domains, zoo
 from m2kt.digest import digest_of
-from m2kt.disk import disk_errors
+from m2kt.disk import disk_errors, mapped
 from m2kt.domain import Domain, Grammar
 from m2kt.domains.chains import Chains
 from m2kt.errors import CompatibilityError, PacketError, RequestError
@@ -27,6 +27,28 @@ from .models import load_model, use_threads
 from .settings import Settings, add_domains
 
 logger = logging.getLogger(__name__)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Lecture:
+    """An encoded payload whose bytes lie in a file: so it goes from process to process.
+
+    Attributes:
+        tables: All about it but its bytes.
+        file: Where these are.
+    """
+
+    tables: EncodedPayload
+    file: Path
+
+    def encoded(self) -> EncodedPayload:
+        """With the bytes, which are not held in memory.
+
+        Raises:
+            StoreError: the file cannot be read.
+        """
+        return replace(self.tables, payload=mapped(self.file))
 
 
 @final
@@ -45,32 +67,29 @@ class Lecturer:
         self._settings = settings
         self._config = settings.rules_for("extract", ExtractConfig)
         self._model = load_model(settings.model)
-        self._encoded: dict[str, tuple[EncodedPayload, Path]] = {}
+        self._lectures: dict[str, Lecture] = {}
         self._samples: dict[str, ConceptSample | str] = {}
 
     def card(self) -> ModelCard:
         """What others may know of the model."""
         return self._model.card
 
-    def lecture(self, domain: str, now_s: float) -> tuple[EncodedPayload, Path]:
+    def lecture(self, domain: str, now_s: float) -> Lecture:
         """The payload for `domain`: extracted, encoded and hashed when it is first asked for.
-
-        Returns:
-            All about it but its bytes, and the file that these lie in.
 
         Raises:
             StoreError: the file cannot be written.
         """
-        if domain not in self._encoded:
+        if domain not in self._lectures:
             grammar = taught(self._settings, domain)
             packet = extract_packet(
                 self._model, grammar, self._config, agent=self._settings.name, now_s=now_s
             )
             encoded = encode_packet(packet, into=(file := self._file_for(domain)))
-            self._encoded[domain] = replace(encoded, payload=b""), file
+            self._lectures[domain] = Lecture(replace(encoded, payload=b""), file)
             self._samples[domain] = self._sampled(packet)
             logger.info("packet extracted domain=%s concepts=%d", domain, len(packet.concepts))
-        return self._encoded[domain]
+        return self._lectures[domain]
 
     def sample(self, domain: str, now_s: float) -> ConceptSample:
         """A few concepts of the payload for `domain`, the same ones for all who ask.

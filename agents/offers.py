@@ -67,8 +67,8 @@ class Offers:
             OversizeError: its payload is longer than the limits allow.
             BusyError: too many offers are open.
         """
-        checked = Intake(self._resources, order.domain, nonce)
-        chunks = checked.admit(manifest, teacher=teacher.agent)
+        checked = Intake(self._resources, order.domain, nonce, teacher=teacher.agent)
+        chunks = checked.admit(manifest)
         if len(self._open) >= self._resources.limits.waiting:
             raise BusyError(
                 f"expected fewer than {self._resources.limits.waiting} open offers, found"

@@ -14,6 +14,7 @@ from m2kt.track_records import TrackRecords
 
 from .credentials import Credentials
 from .hosting import Host
+from .permissions import Permissions
 from .settings import Limits, TlsFiles
 from .spool import Spool
 
@@ -30,6 +31,7 @@ class StudentResources:
 
     Attributes:
         credentials: Who it is, and whom it trusts.
+        permissions: Who may ask it for what.
         store: Its history.
         journal: Its transfers.
         track_records: How its teachers' packets have held up.
@@ -41,6 +43,7 @@ class StudentResources:
     """
 
     credentials: Credentials
+    permissions: Permissions
     store: "Store"
     journal: Journal
     track_records: TrackRecords
@@ -57,6 +60,7 @@ class TeacherResources:
 
     Attributes:
         credentials: Who it is, and whom it trusts.
+        permissions: Who may ask it for what.
         journal: Receipts that it was handed.
         host: Where its model works.
         sequence_file: Counts the manifests that it signed.
@@ -66,6 +70,7 @@ class TeacherResources:
     """
 
     credentials: Credentials
+    permissions: Permissions
     journal: Journal
     host: Host
     sequence_file: Path

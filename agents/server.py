@@ -25,6 +25,7 @@ from m2kt.errors import DeadlineError, M2KTError, RequestError
 from .errors import rpc_errors
 from .methods import handlers
 from .settings import Limits, TlsFiles
+from .tls import secured, server_credentials
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
@@ -81,10 +82,11 @@ async def serve(
         services: What to serve.
         listen: `host:port`; port 0 takes a free one.
         limits: Message size, concurrency, longest deadline.
-        tls: Mutual TLS; without it the server speaks plain HTTP/2.
+        tls: Mutual TLS; without it the server speaks plain HTTP/2 within this machine.
 
     Raises:
-        RequestError: the address cannot be bound.
+        RequestError: the address cannot be bound, or others can reach it and there is no TLS.
+        StoreError: a file of `tls` cannot be read.
     """
     server = aio.server(
         interceptors=(Guard(limits.deadline_s),),
@@ -121,22 +123,17 @@ def server_options(limits: Limits) -> list[tuple[str, Any]]:
 
 def _bound(server: aio.Server, listen: str, tls: TlsFiles | None) -> str:
     try:
-        if tls is None:
+        files = secured(tls, listen)
+        if files is None:
             port = server.add_insecure_port(listen)
         else:
-            port = server.add_secure_port(listen, _credentials(tls))
-    except (RuntimeError, OSError) as error:
+            port = server.add_secure_port(listen, server_credentials(files))
+    except RuntimeError as error:
         raise RequestError(
-            f"expected a free address, found {listen!r} taken or malformed, or a TLS file"
-            f" unreadable: {str(error).partition(';')[0]}; choose another `listen`, or port 0 for"
-            " any free one"
+            f"expected a free address, found {listen!r} taken or malformed:"
+            f" {str(error).partition(';')[0]}; choose another `listen`, or port 0 for any free one"
         ) from error
     return f"{listen.rpartition(':')[0]}:{port}"
-
-
-def _credentials(tls: TlsFiles) -> grpc.ServerCredentials:
-    pair = (tls.key.read_bytes(), tls.certificate.read_bytes())
-    return grpc.ssl_server_credentials([pair], tls.authority.read_bytes(), True)
 
 
 @final

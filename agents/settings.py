@@ -12,7 +12,7 @@
 `M2KT_LISTEN=0.0.0.0:7003` and `M2KT_MODEL__NAME=...` override the file. A key that
 nobody knows is an error. Paths are relative to the file's folder, a model's folder too.
 
-Owns: the frozen settings, `read_settings`, `built`; the only reader of the environment.
+Owns: the frozen settings, `read_settings`; the only reader of the environment.
 Does not own: the rules' meaning (align, screen, verdict). Free of torch, of grpc and of Ray.
 """
 
@@ -20,23 +20,33 @@ import os
 import tomllib
 import types
 from collections.abc import Mapping, MutableMapping
-from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Final, TypeVar
 
 from m2kt import domains
 from m2kt.errors import RequestError
 from m2kt.identity import AgentId, Role, agent_id
 
+from .tables import Table, built
+
 PREFIX: Final = "M2KT_"
-RULES: Final = ("extract", "screen", "combine", "align", "verify", "registry", "reputation")
+RULES: Final = (
+    "extract",
+    "screen",
+    "combine",
+    "align",
+    "verify",
+    "registry",
+    "reputation",
+    "permissions",
+)
 """Tables that are handed on unread, to `built`, by the role that uses them."""
 MODEL_FILES: Final = ("config.json", "adapter_config.json")
 """A folder with one of these is a model's: a whole one, or adapters of peft."""
 
 T = TypeVar("T")
-Table = Mapping[str, Any]
 
 
 class Executor(StrEnum):
@@ -132,12 +142,24 @@ class TlsFiles:
         certificate: Its chain, PEM.
         authority: Certificates of the authority, PEM.
         peer_name: Name that servers' certificates are checked for, if not their address.
+        plaintext: In place of all these: no TLS, also to other machines. For a network that
+            nobody else is on.
     """
 
-    key: Path
-    certificate: Path
-    authority: Path
+    key: Path = Path()
+    certificate: Path = Path()
+    authority: Path = Path()
     peer_name: str = ""
+    plaintext: bool = False
+
+    def __post_init__(self) -> None:
+        named = sum(path != Path() for path in (self.key, self.certificate, self.authority))
+        if named != (0 if self.plaintext else 3):
+            raise RequestError(
+                f"expected [tls] with key, certificate and authority, or plaintext = true alone,"
+                f" found {named} files and plaintext = {str(self.plaintext).lower()}; correct the"
+                " file (m2kt certs issue makes all three)"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +182,7 @@ class Settings:
         executor: Where model work runs.
         model: Its model.
         limits: What it agrees to.
-        tls: Mutual TLS; none by default, for 127.0.0.1 only.
+        tls: Mutual TLS; by default none, and then only this machine is talked to.
         rules: The tables named in `RULES`, unread.
     """
 
@@ -237,35 +259,11 @@ def add_domains(settings: Settings) -> None:
         domains.add(path)
 
 
-def built(kind: type[T], table: Table, *, where: str) -> T:
-    """A frozen dataclass from a table; nested ones from nested tables.
-
-    Raises:
-        RequestError: a key that `kind` does not have, a missing one, or a value of another type.
-    """
-    known = {item.name: item for item in fields(kind) if item.init}  # type: ignore[arg-type]
-    unknown = sorted(set(table) - set(known))
-    missing = sorted(name for name, item in known.items() if _required(item) and name not in table)
-    if unknown or missing:
-        raise RequestError(
-            f"expected {where} with keys from {', '.join(known)}, found"
-            f" {'unknown ' + ', '.join(unknown) if unknown else 'no ' + ', '.join(missing)};"
-            " correct the file"
-        )
-    hints = get_type_hints(kind)
-    values = {k: _converted(v, hints[k], f"{where} {k}") for k, v in table.items()}
-    return kind(**values)
-
-
 def ray_environment(environ: MutableMapping[str, str] = os.environ) -> None:
     """Tells Ray to keep quiet; before it is imported."""
     environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     environ.setdefault("RAY_prestart_worker_first_driver", "0")
     environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-
-
-def _required(item: "Field[Any]") -> bool:
-    return item.default is MISSING and item.default_factory is MISSING
 
 
 def _overridden(table: Table, environ: Mapping[str, str]) -> dict[str, Any]:
@@ -302,43 +300,3 @@ def _paths(table: dict[str, Any], base: Path) -> list[tuple[dict[str, Any], str]
 
 def _is_model(folder: Path) -> bool:
     return any((folder / name).is_file() for name in MODEL_FILES)
-
-
-def _converted(value: Any, hint: Any, where: str) -> Any:  # noqa: ANN401
-    """`value` as TOML has it, as `hint` wants it."""
-    hint = getattr(hint, "__supertype__", hint)
-    options = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else ()
-    if options:
-        chosen = [option for option in options if option is not type(None)]
-        return _converted(value, chosen[0], where)
-    origin = get_origin(hint) or hint
-    if is_dataclass(origin) and isinstance(value, Mapping):
-        return built(origin, value, where=where)  # type: ignore[arg-type]
-    if origin in (tuple, frozenset, set) and isinstance(value, list):
-        return origin(_converted(item, get_args(hint)[0], where) for item in value)
-    return _scalar(value, origin, where)
-
-
-def _scalar(value: Any, kind: Any, where: str) -> Any:  # noqa: ANN401
-    if kind is float and type(value) is int:
-        return float(value)
-    if kind in (str, int, float, bool) and type(value) is kind:
-        return value
-    if isinstance(kind, type) and isinstance(value, str) and issubclass(kind, StrEnum | Path):
-        try:
-            return kind(value)
-        except ValueError:
-            choices = ", ".join(kind)  # type: ignore[arg-type]
-            raise RequestError(
-                f"expected {where} to be one of {choices}, found {value!r}; correct the file"
-            ) from None
-    if _is_mapping(kind) and isinstance(value, Mapping):
-        return dict(value)
-    raise RequestError(
-        f"expected {where} to be of type {getattr(kind, '__name__', kind)}, found {value!r}"
-        f" ({type(value).__name__}); correct the file"
-    )
-
-
-def _is_mapping(kind: object) -> bool:
-    return isinstance(kind, type) and issubclass(kind, Mapping)

@@ -22,6 +22,7 @@ from .learner import ExamPaper, KeptCal
 from .ledger import Ledger
 from .offers import Offers
 from .orders import MOST_TEACHERS, LearnOrder
+from .permissions import Permissions
 from .receipts import deliver
 from .resources import StudentResources
 from .transfers import Transfers
@@ -71,6 +72,11 @@ class StudentAgent:
         await self._resources.host.close()
         self._resources.journal.close()
         self._resources.store.close()
+
+    @property
+    def permissions(self) -> Permissions:
+        """Who may ask it for what."""
+        return self._resources.permissions
 
     @property
     def card(self) -> AgentCard:

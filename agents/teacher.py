@@ -11,10 +11,9 @@ import asyncio
 import logging
 import secrets
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import replace
 from typing import Final, final
 
-from m2kt.disk import LocalDisk, mapped, put_whole
+from m2kt.disk import LocalDisk, put_whole
 from m2kt.errors import RequestError, StoreError
 from m2kt.identity import BROADCAST, AgentCard, AgentId, ModelCard, PacketId
 from m2kt.registry import PacketHeader
@@ -26,8 +25,10 @@ from m2kt.wire.packets import EncodedPayload
 from m2kt.wire.v1 import teacher_service_pb2 as pb
 
 from .broker_client import BrokerClient
+from .lecturer import Lecture
 from .offering import Offer, Settlement, offer
 from .parts import Chunk
+from .permissions import Deed, Permissions
 from .resources import TeacherResources
 from .server import Context, Service
 
@@ -52,6 +53,11 @@ class TeacherAgent:
     def card(self) -> AgentCard:
         """How it introduces itself."""
         return self._resources.credentials.card(self.address, self._model)
+
+    @property
+    def permissions(self) -> Permissions:
+        """Who may ask it for what."""
+        return self._resources.permissions
 
     async def close(self) -> None:
         """Stops model work."""
@@ -181,8 +187,8 @@ class TeacherAgent:
         if domain not in self._encoded:
             async with self._lecturing:
                 now_s = self._resources.clock()
-                encoded, file = await self._resources.host.call("lecture", domain, now_s)
-                self._encoded[domain] = replace(encoded, payload=mapped(file))
+                lecture: Lecture = await self._resources.host.call("lecture", domain, now_s)
+                self._encoded[domain] = lecture.encoded()
         return self._encoded[domain]
 
     def _require_mine(self, domain: str) -> None:
@@ -223,17 +229,21 @@ class TeacherServicer:
     async def DescribeTeacher(
         self, request: pb.DescribeTeacherRequest, context: Context
     ) -> pb.DescribeTeacherResponse:
+        self._agent.permissions.admit(context, Deed.MEET)
         return pb.DescribeTeacherResponse(teacher=cards.card_to_wire(self._agent.card))
 
     async def SampleConcepts(
         self, request: pb.SampleConceptsRequest, context: Context
     ) -> pb.SampleConceptsResponse:
+        self._agent.permissions.admit(context, Deed.LEARN, request.domain)
         return samples.sample_to_wire(await self._agent.sample(request.domain))
 
     async def StreamPacket(
         self, request: pb.StreamPacketRequest, context: Context
     ) -> AsyncIterator[pb.StreamPacketResponse | Chunk]:
+        caller = self._agent.permissions.admit(context, Deed.LEARN, request.domain)
         student = cards.card_from_wire(request.student)
+        self._agent.permissions.require_own(caller, student.agent)
         parts = self._agent.packet(
             request.domain, student, request.nonce, from_chunk=request.from_chunk
         )
@@ -246,6 +256,7 @@ class TeacherServicer:
     async def RecordReceipt(
         self, request: pb.TeacherServiceRecordReceiptRequest, context: Context
     ) -> pb.TeacherServiceRecordReceiptResponse:
+        self._agent.permissions.admit(context, Deed.MEET)
         self._agent.record_receipt(cards.envelope_from_wire(request.receipt))
         return pb.TeacherServiceRecordReceiptResponse()
 

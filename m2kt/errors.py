@@ -115,6 +115,12 @@ class AudienceError(TrustError):
     reason = Reason.WRONG_AUDIENCE
 
 
+class NotPermittedError(TrustError):
+    """Who asks is known, and may not ask for this; or is not known."""
+
+    reason = Reason.NOT_PERMITTED
+
+
 class NonceError(TrustError):
     """The packet does not carry the nonce that the student chose."""
 

@@ -20,6 +20,7 @@ class Reason(StrEnum):
     REPLAYED = "REPLAYED"
     WRONG_AUDIENCE = "WRONG_AUDIENCE"
     WRONG_NONCE = "WRONG_NONCE"
+    NOT_PERMITTED = "NOT_PERMITTED"
     CHUNK_MISMATCH = "CHUNK_MISMATCH"
     INCOMPLETE = "INCOMPLETE"
     MALFORMED = "MALFORMED"
@@ -62,6 +63,7 @@ SENTENCES: Final[dict[Reason, str]] = {
     Reason.REPLAYED: "I have been offered exactly this before.",
     Reason.WRONG_AUDIENCE: "This was signed for somebody else.",
     Reason.WRONG_NONCE: "This does not answer the question that I asked.",
+    Reason.NOT_PERMITTED: "You may not ask this of me.",
     Reason.CHUNK_MISMATCH: "A chunk is not the one that the manifest promised.",
     Reason.INCOMPLETE: "The stream ended before all chunks had come.",
     Reason.MALFORMED: "I cannot read this.",

@@ -29,11 +29,12 @@ from m2kt.wire.packets import encode_packet
 from m2kt.wire.v1 import envelope_pb2
 from m2kt.wire.v1 import teacher_service_pb2 as pb
 from m2kt.wire.v1.teacher_service_pb2_grpc import TeacherServiceServicer
+from m2kt_agents.certificates import Authority
 from m2kt_agents.client import PeerClient
 from m2kt_agents.launching import MakeHost, RunningAgent, start_agent
 from m2kt_agents.parts import Chunk
 from m2kt_agents.server import RunningServer, Service, serve
-from m2kt_agents.settings import Limits, settings_from
+from m2kt_agents.settings import Limits, TlsFiles, settings_from
 from m2kt_agents.views import TransferView
 from tests.packets import tiny_packet
 
@@ -142,9 +143,14 @@ class Town:
         self._servers.append(server)
         return server
 
-    def peer(self, address: str) -> PeerClient:
+    def certify(self, agent: str, **named: Any) -> TlsFiles:
+        """A certificate for `agent` of the town's authority, for 127.0.0.1."""
+        authority = Authority(self.folder / "certs")
+        return authority.issue(AgentId(agent), hosts=["127.0.0.1"], **named)
+
+    def peer(self, address: str, tls: TlsFiles | None = None) -> PeerClient:
         """A client that is closed at the end."""
-        self._clients.append(PeerClient(address))
+        self._clients.append(PeerClient(address, tls=tls))
         return self._clients[-1]
 
 

@@ -16,7 +16,6 @@ from m2kt.reasons import Reason
 from m2kt.symptoms import Cause, Diagnosis, Symptom
 from m2kt.verdict import Evidence, Rejected
 from m2kt_agents import cli, showing
-from tests.certificates import authority_with
 from tests.simulator import DOMAIN, STUDENT, Town, adder
 
 
@@ -209,9 +208,11 @@ def test_an_agent_serves_until_it_is_told_to_stop(run, tmp_path, tls):
     config = tmp_path / "broker.toml"
     text = f'name = "broker"\nrole = "broker"\nlisten = "{address}"\n'
     if tls:
-        files = authority_with(tmp_path / "tls", "broker.test")
-        names = zip(("key", "certificate", "authority"), files, strict=True)
-        text += '[tls]\npeer_name = "broker.test"\n' + "".join(f'{n} = "{p}"\n' for n, p in names)
+        run("certs", "issue", "broker", "--out", tmp_path / "certs")
+        text += (
+            '[tls]\nkey = "certs/broker-key.pem"\ncertificate = "certs/broker.pem"\n'
+            'authority = "certs/authority.pem"\n'
+        )
     config.write_text(text)
     seen: list[str] = []
 

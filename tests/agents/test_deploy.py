@@ -33,7 +33,8 @@ def started_agents() -> dict[str, tuple[list[str], dict[str, str]]]:
     """By origin and name: arguments and environment of every agent that a manifest starts."""
     found = {}
     for name, service in documents(DEPLOY / "compose.yaml")[0]["services"].items():
-        found[f"compose {name}"] = (service["command"], service["environment"])
+        if service["command"][0] == "agent":
+            found[f"compose {name}"] = (service["command"], service["environment"])
     for path in sorted((DEPLOY / "kubernetes").glob("*.yaml")):
         for document in documents(path):
             if document["kind"] == "StatefulSet":
@@ -61,6 +62,9 @@ def test_every_agent_that_a_manifest_starts_has_valid_settings(origin):
     assert settings.name == origin.split()[1]
     assert settings.advertise.partition(":")[0] == settings.name
     assert settings.data_dir == Path("/data")
+    assert settings.tls is not None
+    assert settings.tls.certificate.name == f"{settings.name}.pem"
+    assert settings.broker in ("", "broker@broker:7001")
     if settings.role is Role.TEACHER:
         assert settings.model.name in zoo.names()
 

@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from m2kt.errors import ChunkError, PeerUnavailableError, ProtocolError
+from m2kt.errors import ChunkError, PeerUnavailableError, ProtocolError, UnknownKeyError
+from m2kt.identity import AgentId
 from m2kt_agents.intake import Intake
 from m2kt_agents.parts import Chunk
 from tests.simulator import DOMAIN, STUDENT, HostileTeacher, Town, adder, until
@@ -94,3 +95,11 @@ async def test_who_is_cancelled_leaves_a_file_of_whole_chunks(student):
     assert intake._part.stat().st_size == intake.next_chunk * teacher.chunk_bytes
     await intake.take(sent(teacher.chunks(intake.next_chunk)))
     assert (await intake.finish()).content_digest == teacher.encoded.content_digest
+
+
+async def test_a_packet_of_another_agent_than_the_one_that_was_asked_is_refused(student):
+    town, resources = student
+    manifest = adder(town).sealed(resources.credentials.agent, NONCE)
+    Intake(resources, DOMAIN, NONCE, teacher=AgentId("adder")).admit(manifest)
+    with pytest.raises(UnknownKeyError, match="its own packets"):
+        Intake(resources, DOMAIN, NONCE, teacher=AgentId("another")).admit(manifest)

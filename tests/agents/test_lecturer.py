@@ -39,5 +39,5 @@ def test_whose_concepts_have_one_exemplar_each_shows_no_sample_and_has_a_packet(
     (first, depth), (again, depth_again) = refusals
     assert first is not again
     assert depth == depth_again
-    encoded, file = lecturer.lecture(DOMAIN, 1.0)
-    assert digest_of(file.read_bytes()) == encoded.content_digest
+    encoded = lecturer.lecture(DOMAIN, 1.0).encoded()
+    assert digest_of(encoded.payload) == encoded.content_digest

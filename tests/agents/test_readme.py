@@ -10,11 +10,14 @@ import typer
 
 from m2kt import domains, zoo
 from m2kt.extract import ExtractConfig
-from m2kt.identity import Role
+from m2kt.identity import AgentId, Role
 from m2kt.progress import TransferState
 from m2kt.reasons import Reason
+from m2kt.trust import TrustStore
 from m2kt_agents import cli
-from m2kt_agents.settings import settings_from
+from m2kt_agents.certificates import Authority
+from m2kt_agents.permissions import PermissionRules, Permissions
+from m2kt_agents.settings import Settings, settings_from
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -128,10 +131,25 @@ def test_the_figures_of_the_readme_are_those_that_were_recorded(title):
     assert [figure for figure in figures if figure not in recorded] == []
 
 
-def test_the_tls_table_of_the_deploy_page_is_read(tmp_path):
-    [table] = re.findall(r"(?m)^ {4}\[tls\]\n(?: {4}.*\n)+", DEPLOY)
+def table_of(page: str, name: str, tmp_path: Path) -> Settings:
+    """Settings of the teacher alice with the one indented table of that name on a page."""
+    [table] = re.findall(rf"(?m)^ {{4}}\[{name}\]\n(?: {{4}}.*\n)+", page)
     text = 'name = "alice"\nrole = "teacher"\n' + re.sub(r"(?m)^ {4}", "", table)
-    tls = settings_from(tomllib.loads(text), base=tmp_path, environ={}).tls
+    return settings_from(tomllib.loads(text), base=tmp_path, environ={})
+
+
+def test_the_tls_table_of_the_deploy_page_names_what_is_issued(tmp_path):
+    tls = table_of(DEPLOY, "tls", tmp_path).tls
     assert tls is not None
-    made = set(re.findall(r"-out (\S+\.pem)", DEPLOY))
-    assert {tls.key.name, tls.certificate.name, tls.authority.name} <= made
+    issued = Authority(tmp_path).issue(AgentId("alice"))
+    assert issued == tls
+
+
+def test_the_permissions_of_the_deploy_page_are_the_defaults(tmp_path):
+    shown = table_of(DEPLOY, "permissions", tmp_path).rules_for("permissions", PermissionRules)
+    for role in (Role.TEACHER, Role.STUDENT):
+        rules = [
+            Permissions(its, AgentId("alice"), role, TrustStore)._rules
+            for its in (shown, PermissionRules())
+        ]
+        assert rules[0] == rules[1]

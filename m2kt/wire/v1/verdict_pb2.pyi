@@ -106,6 +106,8 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """"What I was shown of this promises too little; I did not fetch it." """
     REASON_CONFLICT: _Reason.ValueType  # 39
     """"Teachers contradict one another, and nothing tells me who is right." """
+    REASON_NOT_PERMITTED: _Reason.ValueType  # 40
+    """"You may not ask this of me." """
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Why a packet, a request or a candidate was refused, in the words of whoever refuses."""
@@ -190,6 +192,8 @@ REASON_UNPROMISING: Reason.ValueType  # 38
 """"What I was shown of this promises too little; I did not fetch it." """
 REASON_CONFLICT: Reason.ValueType  # 39
 """"Teachers contradict one another, and nothing tells me who is right." """
+REASON_NOT_PERMITTED: Reason.ValueType  # 40
+""""You may not ask this of me." """
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
 
 class _Symptom:
