@@ -25,10 +25,12 @@ from m2kt.signing import Envelope, verify_own
 from m2kt.wire import cards
 from m2kt.wire.v1 import broker_service_pb2 as pb
 
+from .pacing import paced
 from .parts import Chunk, kind_of, part_of
 from .permissions import Deed, Permissions
 from .registrations import header_from_wire, header_to_wire, news_to_wire
 from .server import Context, Service
+from .settings import Limits
 
 Incoming = AsyncIterator[pb.PublishPacketRequest | Chunk]
 
@@ -43,6 +45,7 @@ class BrokerResources:
     Attributes:
         permissions: Who may ask it for what.
         limits: What it is ready to keep.
+        pace: How slowly packets may come.
         folder: For payloads; what lies there from an earlier run is thrown away.
         journal: For receipts.
         clock: Unix time, seconds.
@@ -50,6 +53,7 @@ class BrokerResources:
 
     permissions: Permissions
     limits: RegistryLimits
+    pace: Limits
     folder: Path
     journal: Journal
     clock: Callable[[], float]
@@ -117,7 +121,7 @@ class BrokerAgent:
         place = self._resources.folder / f"{header.packet_id.removeprefix('b3:')}.payload"
         beside = place.with_suffix(f".{secrets.token_hex(4)}.payload")
         try:
-            lengths = await _written(beside, header, chunks)
+            lengths = await _written(beside, header, paced(chunks, self._resources.pace))
             beside.replace(place)
         finally:
             beside.unlink(missing_ok=True)

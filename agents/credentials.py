@@ -11,7 +11,7 @@ from pathlib import Path
 from m2kt import __version__
 from m2kt.identity import AgentCard, AgentId, ModelCard, Role
 from m2kt.signing import Ed25519Signer, Signer
-from m2kt.trust import TrustStore, load_trust
+from m2kt.trust import TrustStore, current_trust
 
 from .settings import Settings
 
@@ -27,8 +27,8 @@ class Credentials:
         role: What it does.
         domains: What it teaches, or can be taught.
         signer: Its packet key.
-        trust_file: Where its trust store lies. It is read anew for every decision, so that
-            a key that is revoked is revoked at once.
+        trust_file: Where its trust store lies. Every decision asks whether it has changed, so
+            that a key that is revoked is revoked at once.
     """
 
     agent: AgentId
@@ -40,7 +40,7 @@ class Credentials:
     @property
     def trust(self) -> TrustStore:
         """Whom it trusts now."""
-        return load_trust(self.trust_file)
+        return current_trust(self.trust_file)
 
     def card(self, address: str, model: ModelCard | None) -> AgentCard:
         """How it introduces itself."""

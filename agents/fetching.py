@@ -36,6 +36,7 @@ from .foretelling import Exam, Foreteller
 from .gathering import Gathered, Received, Refusal, Result
 from .intake import Intake, reopened
 from .orders import MOST_TEACHERS, LearnOrder, packet_source
+from .pacing import paced
 from .parts import Chunk
 from .resources import StudentResources
 from .spool import Allowance, Slot
@@ -254,13 +255,16 @@ class Fetcher:
 
     async def _receive(self, ask: Ask, intake: Intake) -> AuthenticPayload:
         """One packet, however often its stream breaks."""
-        loop = asyncio.get_running_loop()
-        ends_at, left = loop.time() + self._resources.limits.fetch_s, ATTEMPTS
+        loop, its = asyncio.get_running_loop(), self._resources.limits
+        ends_at, left = loop.time() + its.fetch_s, ATTEMPTS
         while True:
             before = intake.next_chunk
             try:
-                async with aclosing(ask(before, max(0.1, ends_at - loop.time()))) as parts:
-                    await intake.take(parts)
+                async with (
+                    aclosing(ask(before, max(0.1, ends_at - loop.time()))) as parts,
+                    aclosing(paced(parts, its, waits_for_first=True)) as steady,
+                ):
+                    await intake.take(steady)
                 return await intake.finish()
             except (PeerUnavailableError, IncompleteError) as error:
                 left = ATTEMPTS if intake.next_chunk > before else left - 1
@@ -268,7 +272,7 @@ class Fetcher:
                     raise
                 if loop.time() >= ends_at:
                     raise DeadlineError(
-                        f"expected a packet within {self._resources.limits.fetch_s:.0f} s,"
+                        f"expected a packet within {its.fetch_s:.0f} s,"
                         f" found it broken off: {error}; ask again"
                     ) from error
                 await asyncio.sleep(PAUSE_S)

@@ -20,6 +20,7 @@ from m2kt.errors import (
 from m2kt.identity import AgentId, PacketId
 from m2kt.packet import AuthenticPayload
 from m2kt.signing import Envelope, verify_envelope
+from m2kt.trust import TrustStore
 from m2kt.wire import cards
 from m2kt.wire.admission import AdmittedManifest, Expectations, admit
 from m2kt.wire.chunks import Assembly, authenticate
@@ -61,6 +62,7 @@ class Intake:
         self._domain = domain
         self._nonce = nonce
         self._teacher = teacher
+        self._trust: TrustStore | None = None
         spool = resources.spool
         self._part = spool.part(slot.transfer, slot.source) if slot else spool.unnamed()
         self._promise = self._part.with_suffix(".manifest")
@@ -117,7 +119,7 @@ class Intake:
         Raises:
             ProtocolError: a chunk before the manifest.
             ChunkError: it is not the chunk that the manifest promises; nothing was stored.
-            TrustError: see `admit`.
+            TrustError: see `admit`; or who signed the manifest is not trusted any more.
         """
         if isinstance(part, Envelope):
             self.admit(part)
@@ -126,6 +128,7 @@ class Intake:
                 f"expected a manifest first, found chunk {part.index}; send the manifest"
             )
         else:
+            self._require_still_trusted()
             self._assembly.add(part.index, part.data)
 
     async def take(self, parts: AsyncIterator[Envelope | Chunk]) -> None:
@@ -181,7 +184,8 @@ class Intake:
         return payload
 
     def _admitted(self, envelope: Envelope) -> AdmittedManifest:
-        verified = verify_envelope(envelope, self._resources.credentials.trust, MANIFEST_TYPE)
+        self._trust = self._resources.credentials.trust
+        verified = verify_envelope(envelope, self._trust, MANIFEST_TYPE)
         self._resources.permissions.require(Deed.TEACH, verified.agent, self._domain)
         expectations = Expectations(
             audience=self._resources.credentials.agent,
@@ -191,6 +195,14 @@ class Intake:
             limits=WireLimits(payload_bytes=self._resources.limits.payload_bytes),
         )
         return admit(verified, expectations, self._resources.journal.seen)
+
+    def _require_still_trusted(self) -> None:
+        """A key that is revoked ends the stream of what it signed."""
+        trust = self._resources.credentials.trust
+        if trust is not self._trust and self._envelope is not None:
+            verified = verify_envelope(self._envelope, trust, MANIFEST_TYPE)
+            self._resources.permissions.require(Deed.TEACH, verified.agent, self._domain)
+            self._trust = trust
 
     def _noted(self, packet: PacketId, expires_at_s: float) -> bool:
         """Whether this packet is new; then it is known from now on, with its source."""

@@ -19,7 +19,7 @@ from m2kt.registry import RegistryLimits
 from m2kt.reputation import ReputationRules
 from m2kt.signing import Envelope
 from m2kt.track_records import TrackRecords
-from m2kt.trust import load_trust
+from m2kt.trust import current_trust
 from m2kt.wire import cards
 
 from .broker import BrokerAgent, BrokerResources, broker_service
@@ -130,13 +130,14 @@ async def _served(settings: Settings, service: Service) -> RunningServer:
 def _permissions(settings: Settings) -> Permissions:
     rules = settings.rules_for("permissions", PermissionRules)
     trust_file = settings.trust_file
-    return Permissions(rules, settings.name, settings.role, lambda: load_trust(trust_file))
+    return Permissions(rules, settings.name, settings.role, lambda: current_trust(trust_file))
 
 
 async def _start_broker(settings: Settings, clock: Clock) -> RunningAgent:
     resources = BrokerResources(
         permissions=_permissions(settings),
         limits=settings.rules_for("registry", RegistryLimits),
+        pace=settings.limits,
         folder=settings.data_dir / "packets",
         journal=Journal(settings.data_dir / "journal.sqlite"),
         clock=clock,

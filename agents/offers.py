@@ -27,6 +27,7 @@ from .gathering import Gathered, Received
 from .intake import Intake
 from .ledger import Ledger
 from .orders import LearnOrder
+from .pacing import paced
 from .parts import Chunk
 from .resources import StudentResources
 from .transfers import Transfers
@@ -99,7 +100,7 @@ class Offers:
         if offer is None:  # all of it had come before the teacher was cut off
             return
         try:
-            await offer.intake.take(chunks)
+            await offer.intake.take(paced(chunks, self._resources.limits))
             payload = await offer.intake.finish()
         except (IncompleteError, PeerUnavailableError, asyncio.CancelledError):
             self._lose_patience(transfer, order, offer)

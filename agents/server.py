@@ -25,7 +25,8 @@ from m2kt.errors import DeadlineError, M2KTError, RequestError
 from .errors import rpc_errors
 from .methods import handlers
 from .settings import Limits, TlsFiles
-from .tls import secured, server_credentials
+from .throttle import Throttle
+from .tls import caller_of, secured, server_credentials
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
@@ -89,7 +90,7 @@ async def serve(
         StoreError: a file of `tls` cannot be read.
     """
     server = aio.server(
-        interceptors=(Guard(limits.deadline_s),),
+        interceptors=(Guard(limits),),
         options=server_options(limits),
         maximum_concurrent_rpcs=limits.concurrent_rpcs,
     )
@@ -138,10 +139,11 @@ def _bound(server: aio.Server, listen: str, tls: TlsFiles | None) -> str:
 
 @final
 class Guard(aio.ServerInterceptor):
-    """Around every call: a deadline there must be, and errors become statuses."""
+    """Around every call: a deadline there must be, no caller crowds, errors become statuses."""
 
-    def __init__(self, longest_s: float) -> None:
-        self._longest_s = longest_s
+    def __init__(self, limits: Limits) -> None:
+        self._longest_s = limits.deadline_s
+        self._throttle = Throttle(limits)
 
     async def intercept_service(
         self,
@@ -167,8 +169,9 @@ class Guard(aio.ServerInterceptor):
             async with rpc_errors(context, method):
                 self._require_deadline(context)
                 try:
-                    async with asyncio.timeout(self._longest_s):
-                        return await behaviour(request, context)
+                    with self._throttle.held(_caller(context)):
+                        async with asyncio.timeout(self._longest_s):
+                            return await behaviour(request, context)
                 except TimeoutError as error:
                     raise self._too_long() from error
 
@@ -179,12 +182,13 @@ class Guard(aio.ServerInterceptor):
             async with rpc_errors(context, method):
                 self._require_deadline(context)
                 try:
-                    async with (
-                        asyncio.timeout(self._longest_s),
-                        aclosing(behaviour(request, context)) as items,
-                    ):
-                        async for item in items:
-                            yield item
+                    with self._throttle.held(_caller(context)):
+                        async with (
+                            asyncio.timeout(self._longest_s),
+                            aclosing(behaviour(request, context)) as items,
+                        ):
+                            async for item in items:
+                                yield item
                 except TimeoutError as error:
                     raise self._too_long() from error
 
@@ -201,6 +205,12 @@ class Guard(aio.ServerInterceptor):
         return DeadlineError(
             f"expected the call to end within {self._longest_s:.0f} s, found it running; call again"
         )
+
+
+def _caller(context: Context) -> str:
+    """Whom a call counts for: a name on a certificate, or without TLS an address."""
+    name = caller_of(context)
+    return f"agent:{name}" if name else context.peer().rpartition(":")[0]
 
 
 def _parts(handler: Any) -> tuple[Any, Any]:  # noqa: ANN401

@@ -93,6 +93,11 @@ class Limits:
     Attributes:
         message_bytes: Longest message that it receives.
         concurrent_rpcs: Calls served at one time; more are refused.
+        calls_per_caller: Calls of one caller at one time; more are refused.
+        calls_per_s: Calls of one caller a second, in the long run; more are refused.
+        calls_burst: Calls of one caller that may come at once after it was quiet.
+        min_bytes_per_s: Bytes a second of a packet below which its sender is given up.
+        stall_s: Seconds for which nothing may come all the same.
         deadline_s: Longest deadline of a call, seconds; a watcher comes back after that.
         drain_s: Seconds that calls in flight have to end when it stops.
         lease_s: Seconds for which it registers at the broker.
@@ -109,6 +114,11 @@ class Limits:
 
     message_bytes: int = 8 << 20
     concurrent_rpcs: int = 256
+    calls_per_caller: int = 64
+    calls_per_s: float = 200.0
+    calls_burst: int = 400
+    min_bytes_per_s: int = 1024
+    stall_s: float = 15.0
     deadline_s: float = 3600.0
     drain_s: float = 5.0
     lease_s: float = 30.0
@@ -127,10 +137,13 @@ class Limits:
                 f"expected [limits] min_outlook from 0 to 1, a share of problems, found"
                 f" {self.min_outlook}; correct the file"
             )
-        if self.streams < 1:
-            raise RequestError(
-                f"expected [limits] streams of at least 1, found {self.streams}; correct the file"
-            )
+        least = ("streams", "calls_per_caller", "calls_per_s", "calls_burst", "min_bytes_per_s")
+        for name in least:
+            if not getattr(self, name) >= 1:
+                raise RequestError(
+                    f"expected [limits] {name} of at least 1, found {getattr(self, name)}; correct"
+                    " the file"
+                )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

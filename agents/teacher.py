@@ -249,6 +249,7 @@ class TeacherServicer:
         )
         async for part in parts:
             if isinstance(part, Chunk):
+                self._agent.permissions.require(Deed.LEARN, caller, request.domain)  # still?
                 yield part
             else:
                 yield pb.StreamPacketResponse(manifest=cards.envelope_to_wire(part))

@@ -7,6 +7,7 @@ Does not own: checking a signature (signing).
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -204,6 +205,24 @@ def load_trust(path: Path) -> TrustStore:
             f"expected a trust store in {path}, found {type(error).__name__}: {error};"
             " restore it from a copy or enrol the keys again"
         ) from error
+
+
+def current_trust(path: Path) -> TrustStore:
+    """The trust store of this moment: the same object as long as the file is the same.
+
+    Raises:
+        StoreError, WeakKeyError: see `load_trust`.
+    """
+    try:
+        found = path.stat()
+    except OSError:
+        return load_trust(path)
+    return _loaded(path, found.st_mtime_ns, found.st_ino, found.st_size)
+
+
+@lru_cache(maxsize=64)
+def _loaded(path: Path, _mtime_ns: int, _inode: int, _bytes: int) -> TrustStore:
+    return load_trust(path)
 
 
 def save_trust(path: Path, trust: TrustStore) -> None:
