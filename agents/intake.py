@@ -184,9 +184,14 @@ class Intake:
         return payload
 
     def _admitted(self, envelope: Envelope) -> AdmittedManifest:
-        self._trust = self._resources.credentials.trust
-        verified = verify_envelope(envelope, self._trust, MANIFEST_TYPE)
-        self._resources.permissions.require(Deed.TEACH, verified.agent, self._domain)
+        trust = self._trust = self._resources.credentials.trust
+        try:
+            verified = verify_envelope(envelope, trust, MANIFEST_TYPE)
+        except UnknownKeyError:
+            if self._teacher is None:
+                raise
+            trust = self._resources.credentials.on_first_use(envelope, self._teacher)
+            verified = verify_envelope(envelope, trust, MANIFEST_TYPE)
         expectations = Expectations(
             audience=self._resources.credentials.agent,
             now_s=self._resources.clock(),
@@ -194,7 +199,11 @@ class Intake:
             domain=self._domain,
             limits=WireLimits(payload_bytes=self._resources.limits.payload_bytes),
         )
-        return admit(verified, expectations, self._resources.journal.seen)
+        admitted = admit(verified, expectations, self._resources.journal.seen)
+        if trust is not self._trust:
+            self._resources.credentials.remember(trust)
+        self._resources.permissions.require(Deed.TEACH, verified.agent, self._domain)
+        return admitted
 
     def _require_still_trusted(self) -> None:
         """A key that is revoked ends the stream of what it signed."""

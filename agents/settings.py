@@ -186,7 +186,11 @@ class Settings:
         advertise: `host:port` that others dial, if it is not the bound one.
         data_dir: Folder for everything that it keeps.
         key_file: Its packet key; `key.pem` in `data_dir` by default.
+        co_key_files: Further packet keys of its own, which sign its manifests too: for students
+            who ask for several signatures (`m2kt keys threshold`).
         trust_file: Its trust store; `trust.json` in `data_dir` by default.
+        tofu: Trust on first use: whether a student enrols the key of a teacher that it asks by
+            name (`name@host:port`) and of which it knows no key.
         broker: `host:port` of a broker; empty for none.
         domains: What it teaches, or may be taught; all that the software knows by default.
         concepts: For a teacher: patterns of the ids of the concepts that it teaches, such as
@@ -205,7 +209,9 @@ class Settings:
     advertise: str = ""
     data_dir: Path = Path("data")
     key_file: Path = Path()
+    co_key_files: tuple[Path, ...] = ()
     trust_file: Path = Path()
+    tofu: bool = False
     broker: str = ""
     domains: tuple[str, ...] = ()
     concepts: tuple[str, ...] = ()
@@ -255,8 +261,9 @@ def settings_from(table: Table, *, base: Path, environ: Mapping[str, str]) -> Se
     merged.setdefault("data_dir", f"data/{merged.get('name', '')}")
     for place, name in _paths(merged, base):
         place[name] = str(base / str(place[name]))
-    if isinstance(files := merged.get("domain_files"), list):
-        merged["domain_files"] = [str(base / str(file)) for file in files]
+    for name in ("domain_files", "co_key_files"):
+        if isinstance(files := merged.get(name), list):
+            merged[name] = [str(base / str(file)) for file in files]
     settings = built(Settings, merged, where="settings")
     object.__setattr__(settings, "rules", types.MappingProxyType(rules))  # nobody has seen it yet
     return settings

@@ -180,7 +180,8 @@ class TeacherAgent:
             issued_at_s=self._resources.clock(),
             ttl_s=self._resources.limits.packet_life_s,
         )
-        return seal(encoded, self._resources.credentials.signer, header)
+        keys = self._resources.credentials
+        return seal(encoded, keys.signer, header, *keys.co_signers)
 
     async def _encoded_for(self, domain: str) -> EncodedPayload:
         """The payload for `domain`, one for all students; its bytes are not held in memory."""

@@ -9,6 +9,7 @@ Does not own: whose keys are trusted (trust), what the bytes mean (wire), time,
 audience and replay (wire.manifest).
 """
 
+import math
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +27,13 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from m2kt.errors import BadSignatureError, OversizeError, StoreError, UnknownKeyError
+from m2kt.errors import (
+    BadSignatureError,
+    OversizeError,
+    RevokedKeyError,
+    StoreError,
+    UnknownKeyError,
+)
 from m2kt.identity import AgentId, KeyId
 from m2kt.trust import TrustStore, key_id_of, public_key_of, require_strong
 
@@ -70,6 +77,7 @@ class VerifiedBytes:
         agent: Whom those keys belong to.
         organisation: Whose agent that is.
         root: Whether it is a root of trust.
+        until_s: Unix time, seconds: what these keys signed later is not believed.
     """
 
     payload_type: str
@@ -78,6 +86,20 @@ class VerifiedBytes:
     agent: AgentId
     organisation: str = ""
     root: bool = False
+    until_s: float = math.inf
+
+    def require_signed_in_time(self, signed_at_s: float) -> None:
+        """Returns if these keys were still believed when they signed.
+
+        Raises:
+            RevokedKeyError: one had been replaced by then.
+        """
+        if signed_at_s > self.until_s:
+            raise RevokedKeyError(
+                f"expected something signed by {self.agent} with its new key, found it signed with"
+                f" one that was replaced {signed_at_s - self.until_s:.0f} s before; its owner must"
+                " sign with the new one"
+            )
 
 
 @runtime_checkable
@@ -214,6 +236,7 @@ def verify_envelope(envelope: Envelope, trust: TrustStore, payload_type: str) ->
         agent,
         organisation=trust.organisation_of(agent),
         root=trust.is_root(agent),
+        until_s=trust.believed_until_s(signers),
     )
 
 

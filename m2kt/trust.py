@@ -5,7 +5,8 @@ Does not own: checking a signature (signing).
 """
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -93,11 +94,14 @@ class EnrolledKey:
         agent: To whom it belongs.
         organisation: Whose agent that is: one vote for each when teachers disagree.
         root: Whether it makes its agent a root of trust, which no others outvote.
+        until_s: Unix time, seconds: what it signed later is not believed, as another key has
+            taken its place; None if none has.
     """
 
     agent: AgentId
     organisation: str = ""
     root: bool = False
+    until_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,6 +183,33 @@ class TrustStore:
         key = EnrolledKey(agent=agent, organisation=organisation, root=root)
         return replace(self, version=self.version + 1, enrolled={**self.enrolled, key_id: key})
 
+    def rotate(self, old: KeyId, new: KeyId, at_s: float) -> "TrustStore":
+        """This store, with `new` in the place of `old`, which is believed for what it signed.
+
+        Raises:
+            UnknownKeyError, RevokedKeyError: `old` is not trusted.
+            WeakKeyError: signatures of `new` can be made up.
+            RequestError: `old` was replaced before, or `new` is known already.
+        """
+        agent = self.agent_of(old)
+        key = self.enrolled[old]
+        if key.until_s is not None or self.knows(new):
+            raise RequestError(
+                f"expected a key of {agent} that nothing has replaced and a new one, found"
+                f" {old} and {new}; ask the owner for the rotation of its newest key"
+            )
+        kept = {**self.enrolled, old: replace(key, until_s=at_s), new: key}
+        return replace(self, version=self.version + 1, enrolled=kept)
+
+    def believed_until_s(self, keys: Iterable[KeyId]) -> float:
+        """Unix time, seconds, until when all of `keys` are believed; infinite if nothing ends."""
+        ends = (self.enrolled[key].until_s for key in keys)
+        return min((end for end in ends if end is not None), default=math.inf)
+
+    def require(self, valid_signatures: int) -> "TrustStore":
+        """This store, which asks for so many signatures of one agent."""
+        return replace(self, version=self.version + 1, threshold=valid_signatures)
+
     def revoke(self, key_id: KeyId, reason: str) -> "TrustStore":
         """This store, with that key no longer trusted."""
         public_key_of(key_id)
@@ -238,7 +269,12 @@ def save_trust(path: Path, trust: TrustStore) -> None:
             " again and repeat the change"
         )
     keys = {
-        name: {"agent": key.agent, "organisation": key.organisation, "root": key.root}
+        name: {
+            "agent": key.agent,
+            "organisation": key.organisation,
+            "root": key.root,
+            **({} if key.until_s is None else {"until_s": key.until_s}),
+        }
         for name, key in sorted(trust.enrolled.items())
     }
     content = {
@@ -259,6 +295,7 @@ def _from_json(content: dict[str, Any]) -> TrustStore:
             organisation=str(key["organisation"]),
             # Files from before there were roots do not say. Only JSON's true makes a root.
             root=key.get("root", False) is True,
+            until_s=float(key["until_s"]) if "until_s" in key else None,
         )
         for name, key in content["enrolled"].items()
     }

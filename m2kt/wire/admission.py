@@ -82,6 +82,7 @@ def admit(
     """
     manifest = parse_manifest(verified, expectations.limits)
     packet_id = packet_id_of(verified.payload)
+    verified.require_signed_in_time(manifest.issued_at_s)
     _require_addressed(manifest, expectations)
     _require_timely(manifest, expectations)
     if seen(packet_id):

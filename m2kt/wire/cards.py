@@ -292,6 +292,7 @@ def verify_receipt(envelope: Envelope, trust: TrustStore) -> Receipt:
     """
     verified = verify_envelope(envelope, trust, RECEIPT_TYPE)
     receipt = receipt_from_bytes(verified.payload)
+    verified.require_signed_in_time(receipt.issued_at_s)
     if receipt.student != verified.agent:
         raise BadSignatureError(
             f"expected a receipt of {verified.agent}, who signed it, found one of"

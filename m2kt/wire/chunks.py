@@ -67,8 +67,17 @@ class SealedPacket:
             yield index, view[index * size : (index + 1) * size]
 
 
-def seal(encoded: EncodedPayload, signer: Signer, header: SealHeader) -> SealedPacket:
-    """Signs a manifest for one student. The payload is neither touched nor hashed again."""
+def seal(
+    encoded: EncodedPayload, signer: Signer, header: SealHeader, *more: Signer
+) -> SealedPacket:
+    """Signs a manifest for one student. The payload is neither touched nor hashed again.
+
+    Args:
+        encoded: The payload.
+        signer: The teacher's key.
+        header: For whom, and for how long.
+        more: Further keys of the teacher, for students who ask for several signatures.
+    """
     manifest = Manifest(
         teacher=encoded.teacher,
         audience=header.audience,
@@ -84,7 +93,7 @@ def seal(encoded: EncodedPayload, signer: Signer, header: SealHeader) -> SealedP
         chunk_digests=encoded.chunk_digests,
         content_digest=encoded.content_digest,
     )
-    envelope = sign_envelope(MANIFEST_TYPE, manifest_to_bytes(manifest), signer)
+    envelope = sign_envelope(MANIFEST_TYPE, manifest_to_bytes(manifest), signer, *more)
     return SealedPacket(envelope, encoded)
 
 

@@ -135,6 +135,33 @@ def test_a_key_is_trusted_as_a_root_only_where_asked(run, config):
     assert json.loads(out)["trust"]["enrolled"][key]["root"] is True
 
 
+def test_a_key_is_replaced_by_a_statement_that_others_take(run, config, tmp_path):
+    teacher, student = config("teacher-a", "teacher"), config("student-r")
+    _, out, _ = run("keys", "new", "--config", teacher, "--json")
+    old = json.loads(out)["key_id"]
+    run("keys", "trust", old, "--agent", "teacher-a", "--config", student)
+    statement = tmp_path / "rotation.bin"
+    code, out, _ = run("keys", "rotate", "--config", teacher, "--out", statement, "--json")
+    told = json.loads(out)
+    assert (code, told["old"]) == (0, old)
+    assert Ed25519Signer.load(teacher.parent / "teacher-a" / "key.pem").key_id == told["new"]
+    assert Ed25519Signer.load(Path(told["old_kept_in"])).key_id == old
+    code, out, _ = run("keys", "accept", statement, "--config", student, "--json")
+    assert (code, json.loads(out)["trusted"]) == (0, told["new"])
+    _, out, _ = run("keys", "show", "--config", student)
+    assert f"trusts {old} of teacher-a, replaced by another\n" in out
+    assert f"trusts {told['new']} of teacher-a\n" in out
+    code, _, err = run("keys", "accept", statement, "--config", student)
+    assert (code, "newest key" in err) == (2, True)
+
+
+def test_more_signatures_are_asked_for(run, config):
+    student = config("student-t")
+    code, out, _ = run("keys", "threshold", "2", "--config", student, "--json")
+    assert (code, json.loads(out)["threshold"]) == (0, 2)
+    assert load_trust(student.parent / "student-t" / "trust.json").threshold == 2
+
+
 def test_a_key_is_never_overwritten(run, config):
     teacher = config("teacher-a", "teacher")
     run("keys", "new", "--config", teacher)

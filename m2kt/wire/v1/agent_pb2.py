@@ -24,17 +24,19 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18m2kt/wire/v1/agent.proto\x12\x0cm2kt.wire.v1\"\xd1\x01\n\tAgentCard\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12 \n\x04role\x18\x02 \x01(\x0e\x32\x12.m2kt.wire.v1.Role\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x0e\n\x06key_id\x18\x04 \x01(\t\x12\x12\n\npublic_key\x18\x05 \x01(\x0c\x12\x0f\n\x07\x64omains\x18\x06 \x03(\t\x12&\n\x05model\x18\x07 \x01(\x0b\x32\x17.m2kt.wire.v1.ModelCard\x12\x10\n\x08software\x18\x08 \x01(\t\x12\x13\n\x0bissued_at_s\x18\t \x01(\x01\"\x82\x01\n\tModelCard\x12\x0e\n\x06\x66\x61mily\x18\x01 \x01(\t\x12\x13\n\x0bhidden_size\x18\x02 \x01(\r\x12\x0e\n\x06layers\x18\x03 \x01(\r\x12\x12\n\nparameters\x18\x04 \x01(\x04\x12\x16\n\x0eweights_digest\x18\x05 \x01(\t\x12\x14\n\x0c\x62\x61se_lineage\x18\x06 \x03(\t*Q\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x10\n\x0cROLE_TEACHER\x10\x01\x12\x10\n\x0cROLE_STUDENT\x10\x02\x12\x0f\n\x0bROLE_BROKER\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18m2kt/wire/v1/agent.proto\x12\x0cm2kt.wire.v1\"\xd1\x01\n\tAgentCard\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12 \n\x04role\x18\x02 \x01(\x0e\x32\x12.m2kt.wire.v1.Role\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x0e\n\x06key_id\x18\x04 \x01(\t\x12\x12\n\npublic_key\x18\x05 \x01(\x0c\x12\x0f\n\x07\x64omains\x18\x06 \x03(\t\x12&\n\x05model\x18\x07 \x01(\x0b\x32\x17.m2kt.wire.v1.ModelCard\x12\x10\n\x08software\x18\x08 \x01(\t\x12\x13\n\x0bissued_at_s\x18\t \x01(\x01\"\x82\x01\n\tModelCard\x12\x0e\n\x06\x66\x61mily\x18\x01 \x01(\t\x12\x13\n\x0bhidden_size\x18\x02 \x01(\r\x12\x0e\n\x06layers\x18\x03 \x01(\r\x12\x12\n\nparameters\x18\x04 \x01(\x04\x12\x16\n\x0eweights_digest\x18\x05 \x01(\t\x12\x14\n\x0c\x62\x61se_lineage\x18\x06 \x03(\t\"Y\n\x0bKeyRotation\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x12\n\nold_key_id\x18\x02 \x01(\t\x12\x12\n\nnew_key_id\x18\x03 \x01(\t\x12\x13\n\x0bissued_at_s\x18\x04 \x01(\x01*Q\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x10\n\x0cROLE_TEACHER\x10\x01\x12\x10\n\x0cROLE_STUDENT\x10\x02\x12\x0f\n\x0bROLE_BROKER\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'm2kt.wire.v1.agent_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ROLE']._serialized_start=387
-  _globals['_ROLE']._serialized_end=468
+  _globals['_ROLE']._serialized_start=478
+  _globals['_ROLE']._serialized_end=559
   _globals['_AGENTCARD']._serialized_start=43
   _globals['_AGENTCARD']._serialized_end=252
   _globals['_MODELCARD']._serialized_start=255
   _globals['_MODELCARD']._serialized_end=385
+  _globals['_KEYROTATION']._serialized_start=387
+  _globals['_KEYROTATION']._serialized_end=476
 # @@protoc_insertion_point(module_scope)

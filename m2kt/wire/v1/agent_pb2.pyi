@@ -152,3 +152,41 @@ class ModelCard(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ModelCard: _TypeAlias = ModelCard  # noqa: Y015
+
+@_typing.final
+class KeyRotation(_message.Message):
+    """An agent takes a new packet key in the place of an old one. It travels in an
+    envelope that both keys signed.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGENT_FIELD_NUMBER: _builtins.int
+    OLD_KEY_ID_FIELD_NUMBER: _builtins.int
+    NEW_KEY_ID_FIELD_NUMBER: _builtins.int
+    ISSUED_AT_S_FIELD_NUMBER: _builtins.int
+    agent: _builtins.str
+    """The agent whose keys these are."""
+    old_key_id: _builtins.str
+    """Name of the key that it had."""
+    new_key_id: _builtins.str
+    """Name of the key that it has from now on."""
+    issued_at_s: _builtins.float
+    """Unix time, seconds, on the agent's clock: what the old key signs later is not
+    believed.
+    """
+    def __init__(
+        self,
+        *,
+        agent: _builtins.str = ...,
+        old_key_id: _builtins.str = ...,
+        new_key_id: _builtins.str = ...,
+        issued_at_s: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "issued_at_s", b"issued_at_s", "new_key_id", b"new_key_id", "old_key_id", b"old_key_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KeyRotation: _TypeAlias = KeyRotation  # noqa: Y015
