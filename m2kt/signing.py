@@ -94,7 +94,7 @@ class VerifiedBytes:
         Raises:
             RevokedKeyError: one had been replaced by then.
         """
-        if signed_at_s > self.until_s:
+        if self.until_s < math.inf and not signed_at_s <= self.until_s:  # NaN is no time
             raise RevokedKeyError(
                 f"expected something signed by {self.agent} with its new key, found it signed with"
                 f" one that was replaced {signed_at_s - self.until_s:.0f} s before; its owner must"
