@@ -3,8 +3,8 @@
 Nobody has to trust it: cards, packets and receipts are signed by their authors. Free of
 torch. Agents and packets are forgotten when it stops; receipts are kept.
 
-Owns: `BrokerAgent`, `BrokerServicer`.
-Does not own: the registry's rules (m2kt.registry).
+Owns: `BrokerAgent`.
+Does not own: the registry's rules (m2kt.registry), its gRPC service (broker_service).
 """
 
 import asyncio
@@ -15,24 +15,20 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Final, final
 
+from m2kt.audit import AuditLog, Deed
 from m2kt.digest import digest_of
 from m2kt.disk import disk_errors, mapped
-from m2kt.errors import BadSignatureError, ChunkError, IncompleteError, OversizeError, ProtocolError
-from m2kt.identity import BROADCAST, AgentId, PacketId, Role
+from m2kt.errors import BadSignatureError, ChunkError, IncompleteError, OversizeError
+from m2kt.identity import AgentId, PacketId, Role
 from m2kt.journal import Journal
 from m2kt.registry import KeptPacket, Lease, PacketHeader, Registry, RegistryLimits, RegistryNews
 from m2kt.signing import Envelope, verify_own
 from m2kt.wire import cards
-from m2kt.wire.v1 import broker_service_pb2 as pb
 
 from .pacing import paced
-from .parts import Chunk, kind_of, part_of
-from .permissions import Deed, Permissions
-from .registrations import header_from_wire, header_to_wire, news_to_wire
-from .server import Context, Service
+from .parts import Chunk
+from .permissions import Permissions
 from .settings import Limits
-
-Incoming = AsyncIterator[pb.PublishPacketRequest | Chunk]
 
 CHECK_S: Final = 0.5
 """How often watchers look for leases that ran out, in seconds."""
@@ -48,6 +44,7 @@ class BrokerResources:
         pace: How slowly packets may come.
         folder: For payloads; what lies there from an earlier run is thrown away.
         journal: For receipts.
+        audit: What it did that matters to others.
         clock: Unix time, seconds.
     """
 
@@ -56,6 +53,7 @@ class BrokerResources:
     pace: Limits
     folder: Path
     journal: Journal
+    audit: AuditLog
     clock: Callable[[], float]
 
 
@@ -93,6 +91,7 @@ class BrokerAgent:
         now_s = self._resources.clock()
         lease = self._registry.register(card, sealed, lease_s=lease_s, now_s=now_s)
         self._news.set()
+        self._note(Deed.REGISTERED, agent=card.agent, key=card.key_id)
         return lease
 
     def renew(self, lease_id: str) -> Lease:
@@ -128,6 +127,7 @@ class BrokerAgent:
         self._lengths[place.name] = lengths
         kept = KeptPacket(header, cards.envelope_to_bytes(manifest), place.name)
         self._registry.publish(kept, now_s=self._resources.clock())
+        self._note(Deed.PACKET_KEPT, packet=header.packet_id, teacher=header.teacher)
         return header.packet_id
 
     def packets_for(self, student: AgentId, domain: str) -> tuple[PacketHeader, ...]:
@@ -151,6 +151,7 @@ class BrokerAgent:
             NotFoundError: it is not kept (any more).
         """
         kept = self._registry.fetch(packet, now_s=self._resources.clock())
+        self._note(Deed.PACKET_FETCHED, packet=packet, audience=kept.header.audience)
         yield cards.envelope_from_bytes(kept.envelope)
         lengths = self._lengths[kept.payload_ref]
         path = self._resources.folder / kept.payload_ref
@@ -171,7 +172,8 @@ class BrokerAgent:
             raise BadSignatureError("expected a signed receipt, found no signature; sign it")
         cards.receipt_from_bytes(verify_own(envelope, cards.RECEIPT_TYPE, signers[0]))
         raw = cards.envelope_to_bytes(envelope)
-        self._resources.journal.record_receipt(raw, at_s=self._resources.clock())
+        if self._resources.journal.record_receipt(raw, at_s=self._resources.clock()):
+            self._note(Deed.RECEIPT_KEPT, receipt=digest_of(raw), signer=signers[0])
 
     def receipts(self, teacher: str) -> tuple[Envelope, ...]:
         """Receipts about packets of `teacher`, or all if it is empty; oldest first."""
@@ -195,6 +197,9 @@ class BrokerAgent:
                 continue
             if news is self._news:  # the first who wakes makes the next bell
                 self._news = asyncio.Event()
+
+    def _note(self, deed: Deed, **facts: str) -> None:
+        self._resources.audit.note(deed, facts, at_s=self._resources.clock())
 
     def _require_owner(self, header: PacketHeader, manifest: Envelope) -> None:
         packet_id = PacketId(digest_of(manifest.payload))
@@ -239,108 +244,3 @@ async def _written(
             " all chunks"
         )
     return tuple(lengths)
-
-
-@final
-class BrokerServicer:
-    """`m2kt.wire.v1.BrokerService` over a broker."""
-
-    def __init__(self, agent: BrokerAgent) -> None:
-        self._agent = agent
-
-    async def Register(self, request: pb.RegisterRequest, context: Context) -> pb.RegisterResponse:
-        caller = self._agent.permissions.admit(context, Deed.MEET)
-        card = cards.envelope_from_wire(request.card)
-        self._agent.permissions.require_own(caller, cards.read_card(card).agent)
-        lease = self._agent.register(card, request.lease_s)
-        return pb.RegisterResponse(lease_id=lease.id, granted_s=lease.granted_s)
-
-    async def RenewLease(
-        self, request: pb.RenewLeaseRequest, context: Context
-    ) -> pb.RenewLeaseResponse:
-        self._agent.permissions.admit(context, Deed.MEET)
-        return pb.RenewLeaseResponse(granted_s=self._agent.renew(request.lease_id).granted_s)
-
-    async def FindTeachers(
-        self, request: pb.FindTeachersRequest, context: Context
-    ) -> pb.FindTeachersResponse:
-        self._agent.permissions.admit(context, Deed.LEARN, request.domain)
-        found = self._agent.find_teachers(request.domain)
-        return pb.FindTeachersResponse(cards=[cards.envelope_to_wire(card) for card in found])
-
-    async def PublishPacket(
-        self, request_iterator: Incoming, context: Context
-    ) -> pb.PublishPacketResponse:
-        header = header_from_wire((await _next(request_iterator, "header")).header)
-        caller = self._agent.permissions.admit(context, Deed.PUBLISH, header.domain)
-        self._agent.permissions.require_own(caller, header.teacher)
-        manifest = cards.envelope_from_wire((await _next(request_iterator, "manifest")).manifest)
-        packet = await self._agent.publish(header, manifest, _chunks(request_iterator))
-        return pb.PublishPacketResponse(packet_id=packet)
-
-    async def ListPackets(
-        self, request: pb.ListPacketsRequest, context: Context
-    ) -> pb.ListPacketsResponse:
-        caller = self._agent.permissions.admit(context, Deed.LEARN, request.domain)
-        self._agent.permissions.require_own(caller, AgentId(request.student))
-        found = self._agent.packets_for(AgentId(request.student), request.domain)
-        return pb.ListPacketsResponse(packets=[header_to_wire(header) for header in found])
-
-    async def FetchPacket(
-        self, request: pb.FetchPacketRequest, context: Context
-    ) -> AsyncIterator[pb.FetchPacketResponse | Chunk]:
-        packet = PacketId(request.packet_id)
-        self._agent.permissions.admit(context, Deed.MEET)
-        header = self._agent.header(packet)
-        caller = self._agent.permissions.admit(context, Deed.LEARN, header.domain)
-        if header.audience != BROADCAST:
-            self._agent.permissions.require_own(caller, header.audience)
-        async for part in self._agent.packet(packet, from_chunk=request.from_chunk):
-            if isinstance(part, Chunk):
-                yield part
-            else:
-                yield pb.FetchPacketResponse(manifest=cards.envelope_to_wire(part))
-
-    async def RecordReceipt(
-        self, request: pb.BrokerServiceRecordReceiptRequest, context: Context
-    ) -> pb.BrokerServiceRecordReceiptResponse:
-        self._agent.permissions.admit(context, Deed.MEET)
-        self._agent.record_receipt(cards.envelope_from_wire(request.receipt))
-        return pb.BrokerServiceRecordReceiptResponse()
-
-    async def ListReceipts(
-        self, request: pb.ListReceiptsRequest, context: Context
-    ) -> pb.ListReceiptsResponse:
-        self._agent.permissions.admit(context, Deed.RECEIPTS)
-        found = self._agent.receipts(request.teacher)
-        return pb.ListReceiptsResponse(receipts=[cards.envelope_to_wire(one) for one in found])
-
-    async def WatchRegistry(
-        self, request: pb.WatchRegistryRequest, context: Context
-    ) -> AsyncIterator[pb.WatchRegistryResponse]:
-        self._agent.permissions.admit(context, Deed.MEET)
-        async for news in self._agent.watch(request.after_revision):
-            yield news_to_wire(news)
-
-
-def broker_service(agent: BrokerAgent) -> Service:
-    """The service, ready to be served."""
-    return Service(pb.DESCRIPTOR.services_by_name["BrokerService"], BrokerServicer(agent))
-
-
-async def _next(requests: Incoming, wanted: str) -> pb.PublishPacketRequest:
-    """The next request, which must be a `wanted`."""
-    request = await anext(requests, None)
-    if isinstance(request, pb.PublishPacketRequest) and kind_of(request) == wanted:
-        return request
-    raise ProtocolError(
-        f"expected a {wanted}, found {kind_of(request)}; see PublishPacket in broker_service.proto"
-    )
-
-
-async def _chunks(requests: Incoming) -> AsyncIterator[Chunk]:
-    async for request in requests:
-        part = part_of(request, "the teacher")
-        if isinstance(part, Envelope):
-            raise ProtocolError("expected a chunk, found another manifest; send one manifest")
-        yield part

@@ -4,8 +4,8 @@ Every command takes `--json` and then writes exactly one JSON document to stdout
 to a file); all that is news goes to stderr. Exit codes stand in `agents/README.md`.
 
 Owns: the table of commands, and what becomes of errors.
-Does not own: the commands themselves (cli_agent, cli_bench, cli_certs, cli_conflicts, cli_keys,
-cli_packet, cli_student, cli_zoo).
+Does not own: the commands themselves (cli_agent, cli_audit, cli_bench, cli_certs,
+cli_conflicts, cli_keys, cli_packet, cli_student, cli_zoo).
 """
 
 import asyncio
@@ -21,6 +21,7 @@ from m2kt.errors import M2KTError
 
 from . import (
     cli_agent,
+    cli_audit,
     cli_bench,
     cli_certs,
     cli_conflicts,
@@ -49,6 +50,7 @@ app.command()(cli_student.teachers)
 app.command()(cli_conflicts.conflicts)
 app.add_typer(cli_keys.app, name="keys")
 app.add_typer(cli_certs.app, name="certs")
+app.add_typer(cli_audit.app, name="audit")
 app.add_typer(cli_packet.app, name="packet")
 app.add_typer(cli_zoo.app, name="zoo")
 app.add_typer(cli_bench.app, name="bench")

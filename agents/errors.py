@@ -53,6 +53,7 @@ STATUS: Final[Mapping[type[M2KTError], StatusCode]] = {
     errors.CompatibilityError: StatusCode.FAILED_PRECONDITION,
     errors.AlignmentError: StatusCode.ABORTED,
     errors.StoreError: StatusCode.INTERNAL,
+    errors.TamperedError: StatusCode.DATA_LOSS,
     errors.NotFoundError: StatusCode.NOT_FOUND,
     errors.RequestError: StatusCode.INVALID_ARGUMENT,
     errors.DomainError: StatusCode.NOT_FOUND,

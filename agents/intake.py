@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import final
 
+from m2kt.audit import Deed
 from m2kt.disk import disk_errors
 from m2kt.errors import (
     IncompleteError,
@@ -27,7 +28,7 @@ from m2kt.wire.chunks import Assembly, authenticate
 from m2kt.wire.manifest import MANIFEST_TYPE, WireLimits, parse_manifest
 
 from .parts import Chunk
-from .permissions import Deed
+from .permissions import Permit
 from .resources import StudentResources
 from .spool import Slot
 
@@ -180,6 +181,8 @@ class Intake:
                 f"expected a packet that was never offered, found {payload.packet_id}; ask the"
                 " teacher to sign a new manifest"
             )
+        facts = {"packet": payload.packet_id, "teacher": payload.teacher}
+        self._resources.audit.note(Deed.PACKET_KEPT, facts, at_s=self._resources.clock())
         self.close()
         return payload
 
@@ -202,7 +205,7 @@ class Intake:
         admitted = admit(verified, expectations, self._resources.journal.seen)
         if trust is not self._trust:
             self._resources.credentials.remember(trust)
-        self._resources.permissions.require(Deed.TEACH, verified.agent, self._domain)
+        self._resources.permissions.require(Permit.TEACH, verified.agent, self._domain)
         return admitted
 
     def _require_still_trusted(self) -> None:
@@ -210,7 +213,7 @@ class Intake:
         trust = self._resources.credentials.trust
         if trust is not self._trust and self._envelope is not None:
             verified = verify_envelope(self._envelope, trust, MANIFEST_TYPE)
-            self._resources.permissions.require(Deed.TEACH, verified.agent, self._domain)
+            self._resources.permissions.require(Permit.TEACH, verified.agent, self._domain)
             self._trust = trust
 
     def _noted(self, packet: PacketId, expires_at_s: float) -> bool:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import final
 
 from m2kt import domains
+from m2kt.audit import AuditLog
 from m2kt.disk import disk_errors
 from m2kt.identity import AgentCard, Role
 from m2kt.journal import Journal
@@ -22,7 +23,8 @@ from m2kt.track_records import TrackRecords
 from m2kt.trust import current_trust
 from m2kt.wire import cards
 
-from .broker import BrokerAgent, BrokerResources, broker_service
+from .broker import BrokerAgent, BrokerResources
+from .broker_service import broker_service
 from .credentials import Credentials, load_credentials
 from .hosting import Host, ThreadHost
 from .membership import Membership
@@ -139,7 +141,8 @@ async def _start_broker(settings: Settings, clock: Clock) -> RunningAgent:
         limits=settings.rules_for("registry", RegistryLimits),
         pace=settings.limits,
         folder=settings.data_dir / "packets",
-        journal=Journal(settings.data_dir / "journal.sqlite"),
+        journal=(journal := Journal(settings.data_dir / "journal.sqlite")),
+        audit=AuditLog(journal.database, load_credentials(settings, ()).signer),
         clock=clock,
     )
     agent = BrokerAgent(resources)
@@ -155,8 +158,9 @@ async def _start_teacher(settings: Settings, make_host: MakeHost, clock: Clock) 
 
     resources = TeacherResources(
         permissions=_permissions(settings),
-        credentials=load_credentials(settings, domains.names()),
-        journal=Journal(settings.data_dir / "journal.sqlite"),
+        credentials=(credentials := load_credentials(settings, domains.names())),
+        journal=(journal := Journal(settings.data_dir / "journal.sqlite")),
+        audit=AuditLog(journal.database, credentials.signer),
         host=make_host(settings),
         sequence_file=settings.data_dir / "sequence",
         limits=settings.limits,
@@ -180,9 +184,10 @@ async def _start_student(settings: Settings, make_host: MakeHost, clock: Clock) 
     folder = settings.data_dir
     resources = StudentResources(
         permissions=_permissions(settings),
-        credentials=load_credentials(settings, domains.names()),
+        credentials=(credentials := load_credentials(settings, domains.names())),
         store=Store(folder / "store"),
         journal=(journal := Journal(folder / "journal.sqlite")),
+        audit=AuditLog(journal.database, credentials.signer),
         track_records=TrackRecords(
             journal.database, settings.rules_for("reputation", ReputationRules)
         ),

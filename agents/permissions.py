@@ -7,7 +7,7 @@ A rule is a pattern of agents, `student-*`, or of agents and domains, `student-*
 `@self` is the agent itself, `@enrolled` whoever has a key in its trust store, `@certified`
 whoever the authority of its certificates has named.
 
-Owns: `Deed`, `PermissionRules`, `Permissions`.
+Owns: `Permit`, `PermissionRules`, `Permissions`.
 Does not own: whose packets are believed (m2kt.trust), asking for each call (the servicers).
 """
 
@@ -31,7 +31,7 @@ CERTIFIED: Final = "@certified"
 GROUPS: Final = (SELF, ENROLLED, CERTIFIED)
 
 
-class Deed(StrEnum):
+class Permit(StrEnum):
     """What can be asked of an agent; the fields of `PermissionRules` have these names."""
 
     MEET = "meet"
@@ -88,20 +88,20 @@ class Permissions:
         """
         self._agent = agent
         self._trust = trust
-        self._rules = {deed: getattr(rules, deed.value) for deed in Deed}
+        self._rules = {deed: getattr(rules, deed.value) for deed in Permit}
         for deed, its in self._rules.items():
             if its is None:
                 self._rules[deed] = (_default(deed, role),)
 
     def admit(
-        self, context: aio.ServicerContext[Any, Any], deed: Deed, domain: str = ""
+        self, context: aio.ServicerContext[Any, Any], deed: Permit, domain: str = ""
     ) -> AgentId | None:
         """Who calls, if it may do `deed`; see `require`."""
         caller = caller_of(context)
         self.require(deed, caller, domain)
         return caller
 
-    def require(self, deed: Deed, caller: AgentId | None, domain: str = "") -> None:
+    def require(self, deed: Permit, caller: AgentId | None, domain: str = "") -> None:
         """Returns if `caller` may do `deed`.
 
         Args:
@@ -133,7 +133,7 @@ class Permissions:
                 " certificate of the agent whose card you send"
             )
 
-    def _allows(self, deed: Deed, caller: AgentId, domain: str) -> bool:
+    def _allows(self, deed: Permit, caller: AgentId, domain: str) -> bool:
         return bool(caller) and any(
             self._is_meant(who, caller) and (not about or fnmatchcase(domain, about))
             for who, _, about in (rule.partition(":") for rule in self._rules[deed])
@@ -150,10 +150,10 @@ class Permissions:
         return fnmatchcase(caller, who)
 
 
-def _default(deed: Deed, role: Role) -> str:
-    if deed is Deed.COMMAND:
+def _default(deed: Permit, role: Role) -> str:
+    if deed is Permit.COMMAND:
         return SELF
-    return CERTIFIED if role is Role.BROKER and deed is not Deed.RECEIPTS else ENROLLED
+    return CERTIFIED if role is Role.BROKER and deed is not Permit.RECEIPTS else ENROLLED
 
 
 def _require_rule(deed: str, rule: str) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from m2kt.audit import AuditLog
 from m2kt.journal import Journal
 from m2kt.track_records import TrackRecords
 
@@ -34,6 +35,7 @@ class StudentResources:
         permissions: Who may ask it for what.
         store: Its history.
         journal: Its transfers.
+        audit: What it did that matters to others.
         track_records: How its teachers' packets have held up.
         host: Where its model works.
         spool: For bytes that are on their way.
@@ -46,6 +48,7 @@ class StudentResources:
     permissions: Permissions
     store: "Store"
     journal: Journal
+    audit: AuditLog
     track_records: TrackRecords
     host: Host
     spool: Spool
@@ -62,6 +65,7 @@ class TeacherResources:
         credentials: Who it is, and whom it trusts.
         permissions: Who may ask it for what.
         journal: Receipts that it was handed.
+        audit: What it did that matters to others.
         host: Where its model works.
         sequence_file: Counts the manifests that it signed.
         limits: What it agrees to.
@@ -72,6 +76,7 @@ class TeacherResources:
     credentials: Credentials
     permissions: Permissions
     journal: Journal
+    audit: AuditLog
     host: Host
     sequence_file: Path
     limits: Limits

@@ -20,7 +20,7 @@ from .learner import ExamPaper
 from .offers import offer_key
 from .orders import LearnOrder
 from .parts import Chunk, kind_of, part_of
-from .permissions import Deed
+from .permissions import Permit
 from .server import Context, Service
 from .student import StudentAgent
 
@@ -38,7 +38,7 @@ class StudentServicer:
     async def DescribeStudent(
         self, request: pb.DescribeStudentRequest, context: Context
     ) -> pb.DescribeStudentResponse:
-        self._agent.permissions.admit(context, Deed.MEET)
+        self._agent.permissions.admit(context, Permit.MEET)
         state = views.student_state_to_wire(views.state_view(self._agent.state))
         return pb.DescribeStudentResponse(
             student=cards.card_to_wire(self._agent.card),
@@ -47,12 +47,12 @@ class StudentServicer:
         )
 
     async def Foretell(self, request: pb.ForetellRequest, context: Context) -> pb.ForetellResponse:
-        self._agent.permissions.admit(context, Deed.COMMAND, request.domain)
+        self._agent.permissions.admit(context, Permit.COMMAND, request.domain)
         found = await self._agent.foretell(request.domain, request.teachers)
         return views.foretelling_to_wire(found)
 
     async def Learn(self, request: pb.LearnRequest, context: Context) -> pb.LearnResponse:
-        self._agent.permissions.admit(context, Deed.COMMAND, request.domain)
+        self._agent.permissions.admit(context, Permit.COMMAND, request.domain)
         order = LearnOrder(
             domain=request.domain,
             key=request.idempotency_key,
@@ -68,7 +68,7 @@ class StudentServicer:
 
     async def OfferPacket(self, request_iterator: Incoming, context: Context) -> Outgoing:
         hello = await _next(request_iterator, "hello")
-        self._agent.permissions.admit(context, Deed.TEACH, hello.hello.domain)
+        self._agent.permissions.admit(context, Permit.TEACH, hello.hello.domain)
         order = LearnOrder(
             domain=hello.hello.domain,
             key=offer_key(
@@ -96,20 +96,20 @@ class StudentServicer:
     async def GetTransfer(
         self, request: pb.GetTransferRequest, context: Context
     ) -> pb.GetTransferResponse:
-        self._agent.permissions.admit(context, Deed.COMMAND)
+        self._agent.permissions.admit(context, Permit.COMMAND)
         view = self._agent.ledger.view(TransferId(request.transfer_id))
         return pb.GetTransferResponse(transfer=views.transfer_to_wire(view))
 
     async def WatchTransfer(
         self, request: pb.WatchTransferRequest, context: Context
     ) -> AsyncIterator[pb.WatchTransferResponse]:
-        self._agent.permissions.admit(context, Deed.COMMAND)
+        self._agent.permissions.admit(context, Permit.COMMAND)
         transfer = TransferId(request.transfer_id)
         async for event in self._agent.ledger.watch(transfer, after=request.after_event):
             yield pb.WatchTransferResponse(event=verdicts.event_to_wire(event))
 
     async def Answer(self, request: pb.AnswerRequest, context: Context) -> pb.AnswerResponse:
-        self._agent.permissions.admit(context, Deed.COMMAND, request.domain)
+        self._agent.permissions.admit(context, Permit.COMMAND, request.domain)
         answers, head = await self._agent.answer(request.domain, request.questions)
         return pb.AnswerResponse(
             answers=[
@@ -120,7 +120,7 @@ class StudentServicer:
         )
 
     async def Examine(self, request: pb.ExamineRequest, context: Context) -> pb.ExamineResponse:
-        self._agent.permissions.admit(context, Deed.COMMAND, request.domain)
+        self._agent.permissions.admit(context, Permit.COMMAND, request.domain)
         paper = ExamPaper(
             domain=request.domain,
             per_level=request.per_level,
@@ -131,7 +131,7 @@ class StudentServicer:
         return views.exam_to_wire(await self._agent.examine(paper))
 
     async def Unlearn(self, request: pb.UnlearnRequest, context: Context) -> pb.UnlearnResponse:
-        self._agent.permissions.admit(context, Deed.COMMAND)
+        self._agent.permissions.admit(context, Permit.COMMAND)
         target = request.WhichOneof("target")
         if target is None:
             raise RequestError("expected a packet or a key to un-learn, found neither; name one")
@@ -144,7 +144,7 @@ class StudentServicer:
     async def ListHistory(
         self, request: pb.ListHistoryRequest, context: Context
     ) -> pb.ListHistoryResponse:
-        self._agent.permissions.admit(context, Deed.COMMAND)
+        self._agent.permissions.admit(context, Permit.COMMAND)
         states = [views.state_view(state) for state in self._agent.history(request.limit)]
         return pb.ListHistoryResponse(states=[views.student_state_to_wire(s) for s in states])
 

@@ -13,6 +13,7 @@ import secrets
 from collections.abc import AsyncIterator, Iterator
 from typing import Final, final
 
+from m2kt.audit import Deed
 from m2kt.disk import LocalDisk, put_whole
 from m2kt.errors import RequestError, StoreError
 from m2kt.identity import BROADCAST, AgentCard, AgentId, ModelCard, PacketId
@@ -28,7 +29,7 @@ from .broker_client import BrokerClient
 from .lecturer import Lecture
 from .offering import Offer, Settlement, offer
 from .parts import Chunk
-from .permissions import Deed, Permissions
+from .permissions import Permissions, Permit
 from .resources import TeacherResources
 from .server import Context, Service
 
@@ -146,7 +147,10 @@ class TeacherAgent:
         """
         receipt = cards.verify_receipt(envelope, self._resources.credentials.trust)
         raw = cards.envelope_to_bytes(envelope)
-        self._resources.journal.record_receipt(raw, at_s=self._resources.clock())
+        at_s = self._resources.clock()
+        if self._resources.journal.record_receipt(raw, at_s=at_s):
+            facts = {"transfer": receipt.transfer, "student": receipt.student}
+            self._resources.audit.note(Deed.RECEIPT_KEPT, facts, at_s=at_s)
         logger.info(
             "receipt kept transfer=%s student=%s verdict=%s",
             receipt.transfer,
@@ -181,7 +185,10 @@ class TeacherAgent:
             ttl_s=self._resources.limits.packet_life_s,
         )
         keys = self._resources.credentials
-        return seal(encoded, keys.signer, header, *keys.co_signers)
+        sealed = seal(encoded, keys.signer, header, *keys.co_signers)
+        facts = {"packet": sealed.packet_id, "audience": audience, "domain": domain}
+        self._resources.audit.note(Deed.PACKET_SENT, facts, at_s=header.issued_at_s)
+        return sealed
 
     async def _encoded_for(self, domain: str) -> EncodedPayload:
         """The payload for `domain`, one for all students; its bytes are not held in memory."""
@@ -230,19 +237,19 @@ class TeacherServicer:
     async def DescribeTeacher(
         self, request: pb.DescribeTeacherRequest, context: Context
     ) -> pb.DescribeTeacherResponse:
-        self._agent.permissions.admit(context, Deed.MEET)
+        self._agent.permissions.admit(context, Permit.MEET)
         return pb.DescribeTeacherResponse(teacher=cards.card_to_wire(self._agent.card))
 
     async def SampleConcepts(
         self, request: pb.SampleConceptsRequest, context: Context
     ) -> pb.SampleConceptsResponse:
-        self._agent.permissions.admit(context, Deed.LEARN, request.domain)
+        self._agent.permissions.admit(context, Permit.LEARN, request.domain)
         return samples.sample_to_wire(await self._agent.sample(request.domain))
 
     async def StreamPacket(
         self, request: pb.StreamPacketRequest, context: Context
     ) -> AsyncIterator[pb.StreamPacketResponse | Chunk]:
-        caller = self._agent.permissions.admit(context, Deed.LEARN, request.domain)
+        caller = self._agent.permissions.admit(context, Permit.LEARN, request.domain)
         student = cards.card_from_wire(request.student)
         self._agent.permissions.require_own(caller, student.agent)
         parts = self._agent.packet(
@@ -250,7 +257,7 @@ class TeacherServicer:
         )
         async for part in parts:
             if isinstance(part, Chunk):
-                self._agent.permissions.require(Deed.LEARN, caller, request.domain)  # still?
+                self._agent.permissions.require(Permit.LEARN, caller, request.domain)  # still?
                 yield part
             else:
                 yield pb.StreamPacketResponse(manifest=cards.envelope_to_wire(part))
@@ -258,7 +265,7 @@ class TeacherServicer:
     async def RecordReceipt(
         self, request: pb.TeacherServiceRecordReceiptRequest, context: Context
     ) -> pb.TeacherServiceRecordReceiptResponse:
-        self._agent.permissions.admit(context, Deed.MEET)
+        self._agent.permissions.admit(context, Permit.MEET)
         self._agent.record_receipt(cards.envelope_from_wire(request.receipt))
         return pb.TeacherServiceRecordReceiptResponse()
 

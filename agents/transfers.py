@@ -22,6 +22,7 @@ from functools import partial
 from itertools import takewhile
 from typing import Final, final
 
+from m2kt.audit import Deed
 from m2kt.digest import Digest
 from m2kt.errors import BusyError, M2KTError, RequestError, StoreError
 from m2kt.history import Skill, StudentState, ever_unlearnt, forgotten
@@ -272,7 +273,8 @@ class Transfers:
 
     def _sign(self, course: Course, verdict: Verdict, head_after: Digest) -> None:
         """Signs the receipt and keeps it, before anything is final."""
-        credentials = self._resources.credentials
+        credentials, audit = self._resources.credentials, self._resources.audit
+        entries, head = audit.head()
         receipt = Receipt(
             transfer=course.transfer,
             student=credentials.agent,
@@ -286,6 +288,10 @@ class Transfers:
             probe_items=course.probe_items,
             issued_at_s=self._resources.clock(),
             unlearnt=course.order.unlearnt,
+            audit_entries=entries,
+            audit_head=head,
         )
+        facts = {"transfer": course.transfer, "head": head_after, "verdict": type(verdict).__name__}
+        audit.note(Deed.RECEIPT_SIGNED, facts, at_s=receipt.issued_at_s)
         envelope = cards.sign_receipt(receipt, credentials.signer)
         self._ledger.tell(course.transfer, Progress("receipt signed"), receipt=envelope)

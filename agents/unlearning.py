@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import final
 
+from m2kt.audit import Deed
 from m2kt.digest import Digest, digest_of
 from m2kt.errors import NotFoundError, StoreError
 from m2kt.history import StudentState, ever_unlearnt
@@ -116,7 +117,9 @@ class Unlearning:
             at_s=self._resources.clock(),
         )
         owed = tuple(self._owed(case, state))
-        store.advance(state, expected=head.digest)
+        digest = store.advance(state, expected=head.digest)
+        facts = {"names": " ".join(names), "head": digest}
+        self._resources.audit.note(Deed.UNLEARNT, facts, at_s=state.at_s)
         return UnlearntView(head=state_view(state), moved=True, realigning=owed, unlearnt=names)
 
     def recover(self) -> None:

@@ -145,6 +145,12 @@ class StoreError(M2KTError):
     reason = Reason.STORAGE
 
 
+class TamperedError(StoreError):
+    """Somebody has changed what an agent had written down."""
+
+    reason = Reason.TAMPERED
+
+
 class NotFoundError(StoreError):
     """There is nothing of that name."""
 

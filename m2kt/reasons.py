@@ -48,6 +48,7 @@ class Reason(StrEnum):
     PROTOCOL = "PROTOCOL"
     NOT_FOUND = "NOT_FOUND"
     STORAGE = "STORAGE"
+    TAMPERED = "TAMPERED"
     INVALID_ARGUMENT = "INVALID_ARGUMENT"
     BUSY = "BUSY"
     INTERNAL = "INTERNAL"
@@ -91,6 +92,7 @@ SENTENCES: Final[dict[Reason, str]] = {
     Reason.PROTOCOL: "The other side does not keep to the protocol.",
     Reason.NOT_FOUND: "I have nothing of that name.",
     Reason.STORAGE: "I could not read or write my own history.",
+    Reason.TAMPERED: "Somebody has changed what I had written down.",
     Reason.INVALID_ARGUMENT: "I cannot act on this request.",
     Reason.BUSY: "I am at my limit; ask again later.",
     Reason.INTERNAL: "I failed, and the fault is mine.",

@@ -254,7 +254,7 @@ def verify_own(envelope: Envelope, payload_type: str, key_id: KeyId) -> bytes:
     if not own:
         raise BadSignatureError(f"expected a signature by {key_id}, found none; sign with that key")
     for signature in own:
-        _require_valid(signature, pae(envelope.payload_type, envelope.payload))
+        require_valid(signature, pae(envelope.payload_type, envelope.payload))
     return envelope.payload
 
 
@@ -266,7 +266,7 @@ def _signers(envelope: Envelope, trust: TrustStore) -> dict[KeyId, AgentId]:
         require_strong(public_key_of(signature.key_id))
         if trust.knows(signature.key_id):
             signers[signature.key_id] = trust.agent_of(signature.key_id)
-            _require_valid(signature, message)
+            require_valid(signature, message)
     return signers
 
 
@@ -285,7 +285,12 @@ def _require_plausible(envelope: Envelope, payload_type: str) -> None:
         )
 
 
-def _require_valid(signature: Signature, message: bytes) -> None:
+def require_valid(signature: Signature, message: bytes) -> None:
+    """Returns if the signature is over `message`; whose key it is, is not asked.
+
+    Raises:
+        BadSignatureError: it is not.
+    """
     try:
         key = Ed25519PublicKey.from_public_bytes(public_key_of(signature.key_id))
         key.verify(signature.signature, message)

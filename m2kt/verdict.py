@@ -147,6 +147,8 @@ class Receipt:
         probe_items: Held-out items used to examine; no part of the meter.
         issued_at_s: Unix time, seconds, on the student's clock.
         unlearnt: Of a re-alignment, the packets and keys that were left out; else none.
+        audit_entries: Entries of the student's audit log when it signed.
+        audit_head: Digest of the last of them; empty if it keeps none.
     """
 
     transfer: TransferId
@@ -161,6 +163,8 @@ class Receipt:
     probe_items: int
     issued_at_s: float
     unlearnt: tuple[PacketId | KeyId, ...] = ()
+    audit_entries: int = 0
+    audit_head: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

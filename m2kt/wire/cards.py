@@ -252,6 +252,8 @@ def receipt_to_bytes(receipt: Receipt) -> bytes:
         probe_items=receipt.probe_items,
         issued_at_s=receipt.issued_at_s,
         unlearnt=receipt.unlearnt,
+        audit_entries=receipt.audit_entries,
+        audit_head=receipt.audit_head,
     ).SerializeToString(deterministic=True)
 
 
@@ -275,6 +277,8 @@ def receipt_from_bytes(raw: bytes) -> Receipt:
         probe_items=message.probe_items,
         issued_at_s=message.issued_at_s,
         unlearnt=tuple(PacketId(name) for name in message.unlearnt),
+        audit_entries=message.audit_entries,
+        audit_head=message.audit_head,
     )
 
 

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from m2kt import domains, zoo
+from m2kt.audit import AuditLog, Deed
 from m2kt.errors import ChunkError, M2KTError, RequestError
+from m2kt.journal import Journal
 from m2kt.language_model import load_language_model
 from m2kt.signing import Ed25519Signer
 from m2kt.trust import load_trust
@@ -153,6 +155,28 @@ def test_a_key_is_replaced_by_a_statement_that_others_take(run, config, tmp_path
     assert f"trusts {told['new']} of teacher-a\n" in out
     code, _, err = run("keys", "accept", statement, "--config", student)
     assert (code, "newest key" in err) == (2, True)
+
+
+def test_what_an_agent_did_is_shown_and_a_change_of_it_found(run, config):
+    broker = config("broker-b", "broker")
+    run("keys", "new", "--config", broker)
+    code, _, err = run("audit", "verify", "--config", broker)
+    assert (code, "start the agent first" in err) == (6, True)
+    key = Ed25519Signer.load(broker.parent / "broker-b" / "key.pem")
+    with Journal(broker.parent / "broker-b" / "journal.sqlite") as journal:
+        log = AuditLog(journal.database, key)
+        for number in range(3):
+            log.note(Deed.REGISTERED, {"agent": f"teacher-{number}"}, at_s=float(number))
+        count, head = log.head()
+    code, out, _ = run("audit", "verify", "--config", broker, "--told", f"3:{head}", "--json")
+    assert (code, json.loads(out)["entries"], json.loads(out)["head"]) == (0, count, head)
+    _, out, _ = run("audit", "show", "--config", broker, "--last", "2")
+    assert "REGISTERED  agent teacher-2" in out
+    assert "teacher-0" not in out
+    with Journal(broker.parent / "broker-b" / "journal.sqlite") as journal:
+        journal.database.rows("DELETE FROM audit WHERE number = 2")
+    code, _, err = run("audit", "verify", "--config", broker)
+    assert (code, "TAMPERED" in err) == (6, True)
 
 
 def test_more_signatures_are_asked_for(run, config):

@@ -10,7 +10,7 @@ from m2kt.wire.v1 import (
     student_service_pb2,
     teacher_service_pb2,
 )
-from m2kt_agents.broker import BrokerServicer
+from m2kt_agents.broker_service import BrokerServicer
 from m2kt_agents.methods import decoder, encoder
 from m2kt_agents.parts import Chunk
 from m2kt_agents.student_service import StudentServicer

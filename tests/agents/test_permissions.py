@@ -20,7 +20,7 @@ from m2kt_agents.broker_client import BrokerClient
 from m2kt_agents.channel import open_channel
 from m2kt_agents.errors import peer_errors
 from m2kt_agents.methods import dialled
-from m2kt_agents.permissions import Deed, PermissionRules, Permissions
+from m2kt_agents.permissions import PermissionRules, Permissions, Permit
 from m2kt_agents.registrations import header_to_wire
 from tests.simulator import DOMAIN, STUDENT, TEACHER, HostileTeacher, Town, ended
 
@@ -38,7 +38,9 @@ def alices(rules: PermissionRules, role: Role = Role.STUDENT) -> Permissions:
     return Permissions(rules, ALICE, role, lambda: STORE)
 
 
-def allowed(permissions: Permissions, deed: Deed, caller: AgentId | None, domain: str = "") -> bool:
+def allowed(
+    permissions: Permissions, deed: Permit, caller: AgentId | None, domain: str = ""
+) -> bool:
     try:
         permissions.require(deed, caller, domain)
     except NotPermittedError:
@@ -48,49 +50,49 @@ def allowed(permissions: Permissions, deed: Deed, caller: AgentId | None, domain
 
 def test_who_is_kept_out_is_told_which_rule_would_let_it_in():
     with pytest.raises(NotPermittedError, match=r"\(\[permissions\] learn\)"):
-        alices(PermissionRules()).require(Deed.LEARN, EVE, "arith.mod7")
+        alices(PermissionRules()).require(Permit.LEARN, EVE, "arith.mod7")
 
 
 @pytest.mark.parametrize("role", [Role.TEACHER, Role.STUDENT])
 def test_by_default_who_is_enrolled_may_do_all_but_command(role):
     permissions = alices(PermissionRules(), role)
-    for deed in Deed:
+    for deed in Permit:
         assert allowed(permissions, deed, ALICE)
-        assert allowed(permissions, deed, BOB) is (deed is not Deed.COMMAND)
+        assert allowed(permissions, deed, BOB) is (deed is not Permit.COMMAND)
         assert not allowed(permissions, deed, EVE)
         assert not allowed(permissions, deed, AgentId(""))
 
 
 def test_a_broker_serves_whoever_is_certified_and_shows_receipts_to_the_enrolled():
     permissions = alices(PermissionRules(), Role.BROKER)
-    for deed in set(Deed) - {Deed.RECEIPTS, Deed.COMMAND}:
+    for deed in set(Permit) - {Permit.RECEIPTS, Permit.COMMAND}:
         assert allowed(permissions, deed, EVE)
-    assert not allowed(permissions, Deed.RECEIPTS, EVE)
-    assert allowed(permissions, Deed.RECEIPTS, BOB)
+    assert not allowed(permissions, Permit.RECEIPTS, EVE)
+    assert allowed(permissions, Permit.RECEIPTS, BOB)
 
 
 def test_rules_name_agents_and_domains_by_pattern():
     rules = PermissionRules(learn=("eve:arith.*", "b*"), teach=())
     permissions = alices(rules)
-    assert allowed(permissions, Deed.LEARN, EVE, "arith.mod7")
-    assert not allowed(permissions, Deed.LEARN, EVE, "group.s3")
-    assert not allowed(permissions, Deed.LEARN, EVE)
-    assert allowed(permissions, Deed.LEARN, BOB, "group.s3")
-    assert not allowed(permissions, Deed.LEARN, ALICE)
-    assert not allowed(permissions, Deed.TEACH, BOB)
+    assert allowed(permissions, Permit.LEARN, EVE, "arith.mod7")
+    assert not allowed(permissions, Permit.LEARN, EVE, "group.s3")
+    assert not allowed(permissions, Permit.LEARN, EVE)
+    assert allowed(permissions, Permit.LEARN, BOB, "group.s3")
+    assert not allowed(permissions, Permit.LEARN, ALICE)
+    assert not allowed(permissions, Permit.TEACH, BOB)
 
 
 def test_who_is_revoked_is_out_at_once():
     trust = [STORE]
     permissions = Permissions(PermissionRules(), ALICE, Role.TEACHER, lambda: trust[0])
-    assert allowed(permissions, Deed.LEARN, BOB)
+    assert allowed(permissions, Permit.LEARN, BOB)
     trust[0] = STORE.revoke(next(iter(STORE.enrolled)), "left")
-    assert not allowed(permissions, Deed.LEARN, BOB)
+    assert not allowed(permissions, Permit.LEARN, BOB)
 
 
 def test_without_tls_all_are_let_in():
     permissions = alices(PermissionRules(command=()))
-    permissions.require(Deed.COMMAND, None)
+    permissions.require(Permit.COMMAND, None)
     permissions.require_own(None, BOB)
 
 

@@ -48,4 +48,6 @@ def test_a_receipt_that_it_signs_later_is_refused(receipt):
     replaced = trust.rotate(OLD.key_id, NEW.key_id, at_s)
     assert verify_receipt(envelope, replaced) == receipt
     with pytest.raises(RevokedKeyError):
-        verify_receipt(envelope, trust.rotate(OLD.key_id, NEW.key_id, math.nextafter(at_s, -math.inf)))
+        verify_receipt(
+            envelope, trust.rotate(OLD.key_id, NEW.key_id, math.nextafter(at_s, -math.inf))
+        )

@@ -108,6 +108,8 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """"Teachers contradict one another, and nothing tells me who is right." """
     REASON_NOT_PERMITTED: _Reason.ValueType  # 40
     """"You may not ask this of me." """
+    REASON_TAMPERED: _Reason.ValueType  # 41
+    """"Somebody has changed what I had written down." """
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Why a packet, a request or a candidate was refused, in the words of whoever refuses."""
@@ -194,6 +196,8 @@ REASON_CONFLICT: Reason.ValueType  # 39
 """"Teachers contradict one another, and nothing tells me who is right." """
 REASON_NOT_PERMITTED: Reason.ValueType  # 40
 """"You may not ask this of me." """
+REASON_TAMPERED: Reason.ValueType  # 41
+""""Somebody has changed what I had written down." """
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
 
 class _Symptom:
@@ -636,6 +640,8 @@ class Receipt(_message.Message):
     PROBE_ITEMS_FIELD_NUMBER: _builtins.int
     ISSUED_AT_S_FIELD_NUMBER: _builtins.int
     UNLEARNT_FIELD_NUMBER: _builtins.int
+    AUDIT_ENTRIES_FIELD_NUMBER: _builtins.int
+    AUDIT_HEAD_FIELD_NUMBER: _builtins.int
     transfer_id: _builtins.str
     """Id of the transfer."""
     student: _builtins.str
@@ -650,6 +656,12 @@ class Receipt(_message.Message):
     """Held-out items used to examine; no part of the meter."""
     issued_at_s: _builtins.float
     """Unix time, seconds, on the student's clock."""
+    audit_entries: _builtins.int
+    """Entries of the student's audit log when it signed; 0 if it keeps none."""
+    audit_head: _builtins.str
+    """Digest of the last of them: who has the receipt can tell if the log is written
+    anew, or its end cut off.
+    """
     @_builtins.property
     def packet_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Ids of the packets that were considered."""
@@ -688,10 +700,12 @@ class Receipt(_message.Message):
         probe_items: _builtins.int = ...,
         issued_at_s: _builtins.float = ...,
         unlearnt: _abc.Iterable[_builtins.str] | None = ...,
+        audit_entries: _builtins.int = ...,
+        audit_head: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["meter", b"meter", "verdict", b"verdict"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["domain", b"domain", "head_after", b"head_after", "head_before", b"head_before", "issued_at_s", b"issued_at_s", "meter", b"meter", "packet_ids", b"packet_ids", "probe_items", b"probe_items", "student", b"student", "teachers", b"teachers", "transfer_id", b"transfer_id", "unlearnt", b"unlearnt", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audit_entries", b"audit_entries", "audit_head", b"audit_head", "domain", b"domain", "head_after", b"head_after", "head_before", b"head_before", "issued_at_s", b"issued_at_s", "meter", b"meter", "packet_ids", b"packet_ids", "probe_items", b"probe_items", "student", b"student", "teachers", b"teachers", "transfer_id", b"transfer_id", "unlearnt", b"unlearnt", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
