@@ -22,7 +22,7 @@ WORKERS     ?= 2
 PYTEST      := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 PARALLEL    := -n $(WORKERS) --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
-.PHONY: help setup gemma demo bench test check lint types layers budgets proto proto-check fmt clean
+.PHONY: help setup gemma demo bench test check lint mutations types layers budgets proto proto-check fmt clean
 
 help:           ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
@@ -41,6 +41,9 @@ bench: setup    ## alignment against peft + Trainer and a bare loop; writes benc
 
 test: setup     ## all tests, with branch coverage of m2kt/ and agents/
 	$(PYTEST) $(PARALLEL) --cov --cov-branch --cov-report=term:skip-covered
+
+mutations: setup ## takes out one defence at a time and sees that its tests fail
+	$(BIN)/python -m tests.mutations --workers $(WORKERS)
 
 check: lint types layers budgets proto-check test ## everything that CI runs
 

@@ -29,7 +29,16 @@ MAKERS = {
     "Lesson": "combine",
     "Candidate": "align",
 }
-FORBIDDEN_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
+FORBIDDEN_MODULES = {
+    "pickle",
+    "cPickle",
+    "dill",
+    "cloudpickle",
+    "joblib",
+    "shelve",
+    "marshal",
+    "google.protobuf.json_format",
+}
 BANNED_NAMES = {"utils.py", "helpers.py", "common.py", "misc.py"}
 TORCH_FREE = (
     "m2kt",
@@ -114,7 +123,7 @@ def imported(path: Path) -> Iterator[str]:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            yield node.module or ""
+            yield from (f"{node.module or ''}.{alias.name}" for alias in node.names)
 
 
 def test_nothing_that_can_run_code_is_read_from_bytes():
@@ -129,6 +138,12 @@ def test_nothing_that_can_run_code_is_read_from_bytes():
         name(p) for p in sources("m2kt", "agents") if re.search(r"\btorch\.load\(", p.read_text())
     ]
     assert loads == []
+
+
+def test_no_message_of_a_peer_is_read_from_json():
+    """Its parser can be exhausted by nesting (CVE-2026-0994)."""
+    everything = ((name(p), its) for p in sources("m2kt", "agents") for its in imported(p))
+    assert [found for found in everything if "json_format" in found[1]] == []
 
 
 def test_every_error_has_a_status():

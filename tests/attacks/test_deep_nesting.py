@@ -1,5 +1,9 @@
 """Threat: messages nested so deeply that a parser runs out of stack."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 from google.protobuf.internal import api_implementation
 from packets import signer
@@ -46,3 +50,12 @@ def test_nested_strings_are_not_entered():
     known = manifest_message().SerializeToString()
     harmless = sign_envelope(MANIFEST_TYPE, known + nested_strings(5000), signer())
     assert Student().admits(harmless).manifest.sequence == 1
+
+
+def test_nothing_starts_on_a_parser_in_pure_python():
+    environ = {**os.environ, "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": "python"}
+    done = subprocess.run(
+        [sys.executable, "-c", "import m2kt.wire"], env=environ, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert "CVE-2025-4565" in done.stderr
