@@ -18,6 +18,7 @@ from typing import Any, Final, final
 from m2kt.errors import M2KTError, PeerUnavailableError, RequestError
 from m2kt.identity import Role
 
+from .allocator import keep_freed_memory
 from .hosting import Host, reported
 from .launching import RunningAgent, start_agent, thread_host
 from .settings import Executor, ModelSettings, Settings, ray_environment
@@ -81,6 +82,8 @@ class Agent:
 
     async def start(self) -> str:
         """Starts it; its address."""
+        if self._settings.keep_freed_memory:
+            keep_freed_memory()
         self._running = await start_agent(self._settings, make_host=host_for)
         return self._running.address
 

@@ -15,6 +15,7 @@ from m2kt.identity import Role
 from m2kt.signing import Ed25519Signer
 
 from . import console
+from .allocator import keep_freed_memory
 from .launching import start_agent
 from .settings import Executor, Settings, read_settings
 
@@ -54,6 +55,8 @@ def _serve(role: Role, config: Path, *, as_json: bool) -> None:
 
 async def _until_told(settings: Settings, *, as_json: bool) -> None:
     """Serves until SIGTERM or SIGINT, then drains."""
+    if settings.keep_freed_memory:
+        keep_freed_memory()
     told = asyncio.Event()
     on_ray = settings.executor is Executor.RAY and settings.role is not Role.BROKER
     make_host, close = None, None

@@ -1,4 +1,4 @@
-"""`m2kt bench NAME` for every experiment and check of the paper: one command each, all alike.
+"""`m2kt bench NAME` for every experiment and check: one command each, all alike.
 
 Owns: `register`. Does not own: what is measured (m2kt.bench.experiments), the page
 (experiment_page), files (bench_files).
@@ -6,7 +6,7 @@ Owns: `register`. Does not own: what is measured (m2kt.bench.experiments), the p
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -14,14 +14,19 @@ from m2kt.bench.experiments import EXPERIMENTS, load
 
 from . import bars, bench_files, console
 
+if TYPE_CHECKING:
+    from m2kt.bench.experiments.experiment import Measure
+
 Run = Callable[..., None]
+OURS: Final = {"wire": "How fast the wire is beside gRPC itself, plain protobuf and Flower."}
+"""Measured over gRPC, of which m2kt.bench knows nothing."""
 WIDEST: Final = 8
 """Columns of a table that is shown; wider ones stand on the page."""
 
 
 def register(app: typer.Typer) -> None:
     """Adds a command for each experiment."""
-    for name, about in EXPERIMENTS.items():
+    for name, about in {**EXPERIMENTS, **OURS}.items():
         app.command(name=name, help=about)(_command(name))
 
 
@@ -63,12 +68,20 @@ def _measure(name: str, scope: Any, out: Path | None, html: Path | None) -> None
     logging.disable_progress_bar()
     logging.set_verbosity_error()
     with bars.bar() as running:
-        found = load(name)(scope, bars.Cells(running).tell)
+        found = _loaded(name)(scope, bars.Cells(running).tell)
     told = bench_files.told(record_of(name, scope, found))
     bench_files.keep(out, told)
     show(told)
     if html is not None:
         bench_files.draw(told, html)
+
+
+def _loaded(name: str) -> "Measure":
+    if name not in OURS:
+        return load(name)
+    from .wirebench.measure import measure
+
+    return measure
 
 
 def show(record: Mapping[str, Any]) -> None:

@@ -27,6 +27,7 @@ from m2kt.wire.admission import AdmittedManifest, Expectations, admit
 from m2kt.wire.chunks import Assembly, authenticate
 from m2kt.wire.manifest import MANIFEST_TYPE, WireLimits, parse_manifest
 
+from .overlap import overlapped
 from .parts import Chunk
 from .permissions import Permit
 from .resources import StudentResources
@@ -133,30 +134,21 @@ class Intake:
             self._assembly.add(part.index, part.data)
 
     async def take(self, parts: AsyncIterator[Envelope | Chunk]) -> None:
-        """Takes parts as they come: while one chunk is checked and written, the next may come.
+        """Takes parts as they come, chunks in a thread beside the stream.
 
-        Returns after the last one, or where a manifest speaks of other bytes than those that
-        had come.
+        Returns after the last one, or where the manifest speaks of other bytes than those
+        that had come.
 
         Raises:
             M2KTError: see `accept`; or what `parts` raised, with all that had come taken.
         """
-        checking: asyncio.Future[None] | None = None
-        try:
-            async for part in parts:
-                if checking is not None:
-                    await _ended(checking)
-                    checking = None
-                if isinstance(part, Chunk):
-                    checking = asyncio.ensure_future(asyncio.to_thread(self.accept, part))
-                    continue
-                before = self.next_chunk
-                self.accept(part)
-                if self.next_chunk < before:
-                    return
-        finally:
-            if checking is not None:
-                await _ended(checking)
+        first = await anext(parts, None)
+        if first is None:
+            return
+        before = self.next_chunk
+        self.accept(first)
+        if self.next_chunk >= before:
+            await overlapped(parts, self.accept)
 
     async def finish(self) -> AuthenticPayload:
         """The whole packet, sealed in the store and never to be accepted again.
@@ -235,12 +227,6 @@ class Intake:
         except (OSError, PacketError, TrustError):
             self.close()
             return None
-
-
-async def _ended(checking: "asyncio.Future[None]") -> None:
-    """Waits for a check in its thread, which goes on if who waits is cancelled."""
-    await asyncio.wait({checking})
-    checking.result()
 
 
 def reopened(resources: StudentResources, packet: PacketId) -> AuthenticPayload:

@@ -197,6 +197,8 @@ class Settings:
             `arith.mod7/?[*]?`; none for what its model was trained on.
         domain_files: TOML files of domains that do not come with this software.
         executor: Where model work runs.
+        keep_freed_memory: Whether the process keeps memory that it freed, up to 256 MiB: a stream
+            then costs half as much (Linux with glibc).
         model: Its model.
         limits: What it agrees to.
         tls: Mutual TLS; by default none, and then only this machine is talked to.
@@ -217,6 +219,7 @@ class Settings:
     concepts: tuple[str, ...] = ()
     domain_files: tuple[Path, ...] = ()
     executor: Executor = Executor.THREAD
+    keep_freed_memory: bool = True
     model: ModelSettings = ModelSettings()
     limits: Limits = Limits()
     tls: TlsFiles | None = None

@@ -65,6 +65,7 @@ def public_key_of(key_id: str) -> bytes:
     return bytes.fromhex(key_id.removeprefix("ed25519:"))
 
 
+@lru_cache(maxsize=1024)  # of keys that are strong: the others raise each time
 def require_strong(public_key: bytes) -> None:
     """Refuses keys for which anybody can make up signatures, and bytes that are no key.
 

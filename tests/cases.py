@@ -41,6 +41,7 @@ def cases() -> dict[str, list[Case]]:
         "within": [*two, case(coverage=0.5)],
         "beyond": [case(f=2, decision="rejected", accuracy=0.0)],
         "rooted": [case(f=3, rooted=True)],
+        "weakly": [case(f=3, rooted=True, accuracy=0.5)],
         "alone": [
             case(strategy=name, attack=a) for name in ("mean", "krum") for a in (NONE, "ipm")
         ],

@@ -3,7 +3,7 @@
 Three are shipped; the others are trained when they are first asked for, a minute or two each, and
 kept.
 
-Owns: `FACULTY`, `WEAK`, `located`. Does not own: who of them is hostile (gatherings).
+Owns: `FACULTY`, `ROOT`, `WEAK`, `located`. Does not own: who of them is hostile (gatherings).
 """
 
 from dataclasses import replace
@@ -41,7 +41,8 @@ _TRAINED: Final = (
     _recipe("gpt_neox", 96, 18),
 )
 _UNFINISHED: Final = (_recipe("gpt_neox", 64, 22, 450), _recipe("stablelm", 64, 25, 450))
-_RECIPES: Final = {recipe.name: recipe for recipe in (*_TRAINED, *_UNFINISHED)}
+_SOUND: Final = _recipe("gpt2", 128, 19)
+_RECIPES: Final = {recipe.name: recipe for recipe in (*_TRAINED, *_UNFINISHED, _SOUND)}
 
 FACULTY: Final = (
     "s3",
@@ -54,6 +55,8 @@ FACULTY: Final = (
     *(recipe.name for recipe in _TRAINED[4:]),
 )
 """Who knows all of the domain, in the order in which they are asked."""
+ROOT: Final = _SOUND.name
+"""Who knows all of it too, and is asked as a root of trust alone."""
 WEAK: Final = tuple(recipe.name for recipe in _UNFINISHED)
 """Who was not trained to the end, and errs now and then."""
 

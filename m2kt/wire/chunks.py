@@ -101,16 +101,28 @@ def seal(
 class Assembly:
     """Chunks that have come, in memory or in a file; it can be left and taken up again."""
 
-    def __init__(self, admitted: AdmittedManifest, spool: Path | None = None) -> None:
+    def __init__(
+        self,
+        admitted: AdmittedManifest,
+        spool: Path | None = None,
+        *,
+        into: memoryview | None = None,
+    ) -> None:
         """Begins, or goes on with what lies in `spool`.
 
         Whatever in `spool` is not what the manifest promises is cut off.
+
+        Args:
+            admitted: The manifest that chunks are held against.
+            spool: A file for them; without one they are kept in memory.
+            into: Memory for them, at least as long as the payload; by default it is new.
 
         Raises:
             StoreError: the file cannot be read or written.
         """
         self._admitted, self._spool = admitted, spool
-        self._memory = bytearray()
+        self._into = into
+        self._memory = self._room() if spool is None else memoryview(b"")
         self._whole = Hasher()
         self._next = 0
         if spool is not None:
@@ -142,11 +154,12 @@ class Assembly:
             StoreError: the file cannot be written.
         """
         self._require(index, data)
+        start = self._held_bytes()
         if self._spool is None:
-            self._memory += data
+            self._memory[start : start + len(data)] = data
         else:
             with disk_errors(f"write {self._spool}"), self._spool.open("r+b") as file:
-                file.seek(self._held_bytes())  # over what a disk that was full has left
+                file.seek(start)  # over what a disk that was full has left
                 file.write(data)
         self._whole.update(data)
         self._next += 1
@@ -162,6 +175,8 @@ class Assembly:
         if (mine.chunk_bytes, mine.chunk_digests) != (its.chunk_bytes, its.chunk_digests):
             self._cut(0)
             self._whole = Hasher()
+            if self._spool is None:
+                self._memory = self._room()
 
     def finish(self) -> AuthenticPayload:
         """The payload, whole.
@@ -176,7 +191,7 @@ class Assembly:
                 f"expected {len(self._admitted.manifest.chunk_digests)} chunks, found {self._next};"
                 f" ask for the rest from chunk {self._next} on"
             )
-        payload = bytes(self._memory) if self._spool is None else mapped(self._spool)
+        payload = self._memory.toreadonly() if self._spool is None else mapped(self._spool)
         return authenticate(self._admitted, payload, self._whole.digest())
 
     def _require(self, index: int, data: bytes | memoryview) -> None:
@@ -213,10 +228,16 @@ class Assembly:
         """Keeps the first `count` chunks."""
         length = min(count * self._admitted.manifest.chunk_bytes, self._held_bytes())
         self._next = count
-        del self._memory[length:]
         if self._spool is not None:
             with disk_errors(f"cut {self._spool}"), self._spool.open("r+b") as file:
                 file.truncate(length)
+
+    def _room(self) -> memoryview:
+        """Memory for the payload: as long as a signed manifest says that is within limits."""
+        length = self._admitted.manifest.payload_bytes
+        if self._into is None:
+            return memoryview(bytearray(length))
+        return self._into[:length]
 
     def _held_bytes(self) -> int:
         manifest = self._admitted.manifest

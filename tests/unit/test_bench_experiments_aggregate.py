@@ -15,6 +15,7 @@ from m2kt.bench.experiments.aggregate import (
     kept,
     poisoned,
     scaling_of,
+    worse,
     worst,
 )
 from m2kt.bench.experiments.aggregate_plan import QUICK, Plan
@@ -28,10 +29,13 @@ def test_a_drop_is_counted_from_the_honest_run():
     assert drop(case(accuracy=1.0)) == pytest.approx(-0.1)
 
 
-def test_poisoned_is_who_accepted_what_does_harm():
-    assert poisoned(case(accuracy=0.9 - 2 * HARM))
-    assert not poisoned(case(accuracy=0.9 - HARM / 2))
-    assert not poisoned(case(accuracy=0.0, decision="rejected"))
+def test_worse_is_who_accepted_what_does_harm_and_poisoned_who_accepted_a_lie():
+    assert worse(case(accuracy=0.9 - 2 * HARM))
+    assert not worse(case(accuracy=0.9 - HARM / 2))
+    assert not worse(case(accuracy=0.0, decision="rejected"))
+    assert poisoned(case(read={"right": 0.8, "wrong": 0.05}))
+    assert not poisoned(case(read={"right": 0.8, "wrong": 0.0}, accuracy=0.1))
+    assert not poisoned(case(read={"right": 0.0, "wrong": 1.0}, decision="rejected"))
 
 
 def test_the_worst_attack_is_the_largest_mean_over_seeds():
@@ -112,26 +116,30 @@ def test_costs_grow_with_the_power_that_fits_them():
     assert found["peak_mib"] == 8.0
 
 
+OUT = {"teacher-0": "estranged", "teacher-1": "estranged"}
+
+
 def test_claims_are_about_the_worst_of_their_group():
     whole = cases()
     for name, bad, claim in (
         ("within", case(accuracy=0.8), "drop within the bound"),
         ("within", case(accuracy=0.8, coverage=0.5), "drop within the bound"),
-        ("beyond", case(accuracy=0.5), "poisoned students that were accepted"),
-        ("rooted", case(f=3, accuracy=0.8, rooted=True, seed=1), "drop with a root of trust"),
-        ("honest", case(f=0, fates={"teacher-0": "estranged"}), "honest teachers that are heard"),
+        ("beyond", case(read={"right": 0.9, "wrong": 0.1}), "lessons with a lie"),
+        ("beyond", case(accuracy=0.5), "lessons that were accepted and are more than 2 points"),
+        ("rooted", case(f=3, accuracy=0.8, rooted=True, seed=1), "drop with a sound root of trust"),
+        ("honest", case(f=0, fates=OUT), "honest teachers that are heard"),
     ):
         lines = [its for its in claims_of(whole, disjoint()) if its.what.startswith(claim)]
         assert all(its.holds for its in lines)
-        worse = {**whole, name: [bad, case(seed=9)]}
-        lines = [its for its in claims_of(worse, disjoint()) if its.what.startswith(claim)]
+        spoilt = {**whole, name: [bad, case(seed=9)]}
+        lines = [its for its in claims_of(spoilt, disjoint()) if its.what.startswith(claim)]
         assert not all(its.holds for its in lines)
 
 
 def test_nothing_is_claimed_about_merges():
     told = disjoint()
-    worse = {**told, "merges": {name: {"retention": {}, "mixed_accuracy": 0.0} for name in MERGES}}
-    assert claims_of(cases(), worse) == claims_of(cases(), told)
+    poor = {**told, "merges": {name: {"retention": {}, "mixed_accuracy": 0.0} for name in MERGES}}
+    assert claims_of(cases(), poor) == claims_of(cases(), told)
     assert not any("merge" in its.what for its in claims_of(cases(), told))
 
 

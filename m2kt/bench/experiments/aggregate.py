@@ -33,11 +33,15 @@ LIMITS: Final = (
     "More than a quarter of liars who all say the same cannot be told from honest teachers if they"
     " are four in five: no f above 6 of 10 was tried. Without a root of trust nothing could tell.",
     "CALs are merged by the usual settings of each rule: no scale and no density was searched for.",
+    "A root of trust that errs takes its errors with it, and is not heard at all if its concepts"
+    " do not fit the student: `weakly` is such a one. Then nothing tells a majority of liars.",
+    "Where teachers lack concepts, three liars against two honest ones on one concept look as two"
+    " liars against three do: no rule can refuse the one and take the other.",
     "Rules by themselves are compared by what their points say (`read`), by whole lessons only"
     " with one seed and three attacks.",
 )
 HARM: Final = 0.02
-"""Points below the honest run from which on a student counts as poisoned."""
+"""Points below the honest run from which on a student counts as worse than it."""
 ROOTED: Final = 0.05
 """Points that may be lost where most teachers are hostile and one is a root of trust."""
 
@@ -58,7 +62,8 @@ def measure(scope: Scope, report: Report) -> Findings:
         "honest": plan.honest(),
         "within": plan.attacked(plan.within),
         "beyond": plan.attacked(plan.beyond),
-        "rooted": plan.attacked(plan.rooted, root=weak[-1]),
+        "rooted": plan.attacked(plan.rooted, root=plan.root(report)),
+        "weakly": plan.attacked(plan.rooted, root=weak[-1]),
         "alone": list(plan.by_rule()),
         "unequal": plan.unequal(weak),
         "redundant": plan.redundant(),
@@ -107,9 +112,14 @@ def drop(case: Case) -> float:
     return float(case["honest_accuracy"] - case["accuracy"])
 
 
-def poisoned(case: Case) -> bool:
+def worse(case: Case) -> bool:
     """Whether a student accepted what makes it worse than the honest run would have."""
     return case["decision"] == ACCEPTED and drop(case) > HARM
+
+
+def poisoned(case: Case) -> bool:
+    """Whether a student accepted a lesson with a lie in it."""
+    return bool(case["decision"] == ACCEPTED and case["read"]["wrong"] > 0)
 
 
 def worst(cases: Iterable[Case], cost: Callable[[Case], float] = drop) -> float:
@@ -207,17 +217,24 @@ def claims_of(cases: Mapping[str, list[Case]], disjoint: Mapping[str, Any]) -> t
     """What should be so."""
     full = [case for case in cases["within"] if case["coverage"] == 1]
     partly = [case for case in cases["within"] if case["coverage"] < 1]
-    guarded = [c for name in ("honest", "within", "beyond", "rooted") for c in cases[name]]
+    guarded = [
+        c for name in ("honest", "within", "beyond", "rooted", "weakly") for c in cases[name]
+    ]
     kept_of = min(disjoint["retention"].values())
     most = [
         ("drop within the bound, all teachers have all concepts, worst attack", worst(full), HARM),
         ("drop within the bound, at less coverage, worst attack", worst(partly), HARM),
         (
-            "poisoned students that were accepted, beyond the bound, without a root",
+            "lessons with a lie that were accepted, beyond the bound, without a root",
             float(sum(map(poisoned, cases["beyond"]))),
             0.0,
         ),
-        ("drop with a root of trust, most are hostile", worst(cases["rooted"]), ROOTED),
+        (
+            "lessons that were accepted and are more than 2 points below the honest run, the same",
+            float(sum(map(worse, cases["beyond"]))),
+            0.0,
+        ),
+        ("drop with a sound root of trust, most are hostile", worst(cases["rooted"]), ROOTED),
     ]
     return (
         Claim(

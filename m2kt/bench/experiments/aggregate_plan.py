@@ -11,7 +11,7 @@ from typing import Any, Final, final
 
 from m2kt.bench.attacks import ATTACKS
 from m2kt.bench.burden import Burden
-from m2kt.bench.faculty import DOMAIN, FACULTY, WEAK, located
+from m2kt.bench.faculty import DOMAIN, FACULTY, ROOT, WEAK, located
 from m2kt.bench.gatherings import NONE, Gathering
 from m2kt.bench.meetings import Meeting
 from m2kt.bench.skills import Skills
@@ -72,6 +72,10 @@ class Plan:
     def weak(self, report: Report) -> tuple[str, ...]:
         """The folders of teachers that err."""
         return tuple(located(name, self.models, report) for name in WEAK)
+
+    def root(self, report: Report) -> str:
+        """The folder of a teacher that is a root of trust and sound."""
+        return located(ROOT, self.models, report)
 
     def meeting(self, count: int, seed: int, **gathering: Any) -> Meeting:  # noqa: ANN401
         """A meeting of the first `count` teachers by the rules of a guarded student."""

@@ -23,7 +23,8 @@ def tables_of(
             for name, title in (
                 ("within", "Liars within the bound"),
                 ("beyond", "Liars beyond the bound, no root of trust"),
-                ("rooted", "Most teachers are hostile; one more is a root of trust"),
+                ("rooted", "Most teachers are hostile; one more is a sound root of trust"),
+                ("weakly", "Most teachers are hostile; the root of trust errs itself"),
             )
         ),
         _rules(cases["alone"]),
@@ -152,7 +153,7 @@ def plots_of(cases: Cases, scaling: Mapping[str, Any]) -> tuple[Plot, ...]:
         _accuracies(title, cases[name])
         for name, title in (
             ("within", "Liars within the bound"),
-            ("rooted", "Six of ten are hostile, with a root of trust"),
+            ("rooted", "Six of ten are hostile, with a sound root of trust"),
         )
     ]
     sizes = scaling["sizes"]

@@ -1,0 +1,1 @@
+"""How fast and how frugal the wire is: `m2kt bench wire`, against gRPC itself and others."""
