@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import final
 
 from m2kt import domains, zoo
+from m2kt.checked_files import map_checked
 from m2kt.digest import digest_of
-from m2kt.disk import disk_errors, mapped
+from m2kt.disk import disk_errors
 from m2kt.domain import Domain, Grammar
 from m2kt.domains.chains import Chains
 from m2kt.errors import CompatibilityError, PacketError, RequestError
@@ -36,7 +37,7 @@ class Lecture:
 
     Attributes:
         tables: All about it but its bytes.
-        file: Where these are.
+        file: Where these are, on the machine of the model.
     """
 
     tables: EncodedPayload
@@ -46,9 +47,10 @@ class Lecture:
         """With the bytes, which are not held in memory.
 
         Raises:
-            StoreError: the file cannot be read.
+            NotFoundError: the file is not on this machine.
+            StoreError: it cannot be read, or holds something else.
         """
-        return replace(self.tables, payload=mapped(self.file))
+        return replace(self.tables, payload=map_checked(self.file, self.tables.content_digest))
 
 
 @final
@@ -90,6 +92,10 @@ class Lecturer:
             self._samples[domain] = self._sampled(packet)
             logger.info("packet extracted domain=%s concepts=%d", domain, len(packet.concepts))
         return self._lectures[domain]
+
+    def payload(self, domain: str, now_s: float) -> bytes:
+        """The bytes of the payload for `domain`, for an agent on another machine."""
+        return self.lecture(domain, now_s).file.read_bytes()
 
     def sample(self, domain: str, now_s: float) -> ConceptSample:
         """A few concepts of the payload for `domain`, the same ones for all who ask.

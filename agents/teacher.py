@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Final, final
 
 from m2kt.audit import Deed
-from m2kt.disk import LocalDisk, put_whole
+from m2kt.disk import LocalDisk, disk_errors, put_whole
 from m2kt.errors import RequestError, StoreError
 from m2kt.identity import BROADCAST, AgentCard, AgentId, ModelCard, PacketId
 from m2kt.registry import PacketHeader
@@ -196,8 +196,19 @@ class TeacherAgent:
             async with self._lecturing:
                 now_s = self._resources.clock()
                 lecture: Lecture = await self._resources.host.call("lecture", domain, now_s)
-                self._encoded[domain] = lecture.encoded()
+                self._encoded[domain] = await self._with_bytes(lecture, domain, now_s)
         return self._encoded[domain]
+
+    async def _with_bytes(self, lecture: Lecture, domain: str, now_s: float) -> EncodedPayload:
+        """What the model's worker wrote; fetched, if it works on another machine."""
+        try:
+            return await asyncio.to_thread(lecture.encoded)
+        except StoreError:
+            payload: bytes = await self._resources.host.call("payload", domain, now_s)
+            with disk_errors(f"use {lecture.file.parent}"):
+                lecture.file.parent.mkdir(parents=True, exist_ok=True)
+            await asyncio.to_thread(put_whole, LocalDisk(), lecture.file, [payload])
+            return await asyncio.to_thread(lecture.encoded)
 
     def _require_mine(self, domain: str) -> None:
         mine = self._resources.credentials.domains

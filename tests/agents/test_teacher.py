@@ -1,7 +1,7 @@
 """A real teacher: its packet is made once, and signed for each student, or left with a broker."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import pytest_asyncio
@@ -21,8 +21,9 @@ from m2kt.wire.manifest import MANIFEST_TYPE, WireLimits, parse_manifest
 from m2kt.wire.packets import parse_packet
 from m2kt_agents.broker_client import BrokerClient
 from m2kt_agents.client import PeerClient
-from m2kt_agents.launching import RunningAgent
+from m2kt_agents.launching import RunningAgent, thread_host
 from m2kt_agents.parts import Chunk
+from m2kt_agents.settings import Settings
 from tests.packets import signer
 from tests.simulator import DOMAIN, MULTIPLIER, STUDENT, TEACHER, Town, ended, until
 
@@ -225,3 +226,41 @@ async def test_a_sequence_file_that_holds_no_number_is_said_so(lesson: Class):
             await streamed(lesson, "student")
     finally:
         path.write_text(before)
+
+
+class Elsewhere:
+    """A host on another machine: the file that its worker has written is not on this one."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._real, self.asked = thread_host(settings), []
+
+    async def call(self, method, *args):
+        self.asked.append(method)
+        found = await self._real.call(method, *args)
+        if method == "lecture":
+            return replace(found, file=found.file.parent / "here" / found.file.name)
+        return found
+
+    def stream(self, method, *args):
+        return self._real.stream(method, *args)
+
+    async def close(self):
+        await self._real.close()
+
+
+async def test_a_model_on_another_machine_has_its_payload_fetched_once(tmp_path):
+    hosts = []
+
+    def make_host(settings):
+        hosts.append(Elsewhere(settings))
+        return hosts[0]
+
+    async with Town(tmp_path) as town:
+        extract = {"traces_per_level": 3, "exemplars": 4}
+        table = {**TEACHER, "model": MULTIPLIER, "extract": extract}
+        teacher = await town.start("teacher", table, make_host=make_host)
+        away = Class(town, teacher, town.peer(teacher.address))
+        for name in ("one", "two"):
+            envelope, chunks = await streamed(away, name)
+            assert authentic(away, envelope, chunks, name).payload
+    assert hosts[0].asked == ["card", "lecture", "payload"]
