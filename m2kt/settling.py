@@ -1,11 +1,11 @@
 """What is done about each concept, and who has which share in it.
 
 Voters differ on a concept where their points are further apart than honest ones would be, and
-are nearest to different symbols. Those are followed then who are enough while the others are few,
-or whom a root of trust confirms; where nobody is, the concept is not learnt. Whoever must be
-hostile for all such disputes to be the work of so few is not heard at all (culprits). What traces
-that check tell of a concept is not put to the vote. A root of trust judges: it is no voter among
-others.
+are nearest to different symbols. A root of trust is followed then, unless it stands alone against
+many who agree; without one, those who are enough while the others are few; where nobody is, the
+concept is not learnt. Whoever must be hostile for all such disputes to be the work of so few is
+not heard at all (culprits). What traces that check tell of a concept is not put to the vote. A
+root of trust judges: it is no voter among others.
 
 Owns: `Settled`, `settle`. Does not own: who may vote at all (electorate), rules (strategies).
 """
@@ -146,11 +146,15 @@ class _Court:
         return self._weigh(concept, voting)
 
     def implicated(self) -> frozenset[int]:
-        """Voters that must be hostile, for all that cannot be settled to be the work of so few."""
+        """Voters that must be hostile, for all that cannot be settled to be the work of so few.
+
+        Where a root has spoken nobody is suspected: it cannot be hostile, and may err.
+        """
         if not self.rules.guarded:
             return frozenset()
         torn: list[list[frozenset[int]]] = []
-        for concept in self.differs.nonzero()[:, 0].tolist():
+        judged = (self.ballots.voting & self.ballots.roots).any(dim=1)
+        for concept in (self.differs & ~judged).nonzero()[:, 0].tolist():
             if self.decide(concept)[0] is Decision.ABSTAIN:
                 says = self.found.says[concept].where(self.electorate.heard, torch.tensor(-1))
                 groups = [(says == symbol).nonzero()[:, 0].tolist() for symbol in says.unique()
@@ -165,8 +169,10 @@ class _Court:
         if not bool(self.differs[concept]) or len(says[voting].unique()) == 1:
             return Decision.AGGREGATE, voting
         symbol = self._settled(says[others].tolist())
-        if symbol is None and bool(judges.any()):
-            symbol = Counter(says[judges].tolist()).most_common(1)[0][0]
+        if bool(judges.any()):
+            word = Counter(says[judges].tolist()).most_common(1)[0][0]
+            alone = not bool((says[others] == word).any())
+            symbol = None if alone and symbol is not None else word
         if symbol is None:
             return Decision.ABSTAIN, torch.zeros_like(voting)
         return Decision.ARBITRATE, voting & (says == symbol)
@@ -174,7 +180,7 @@ class _Court:
     def _settled(self, says: Sequence[int]) -> int | None:
         """What so many say that one of them must be honest, if that holds of one camp alone.
 
-        Several camps of honest ones contradict each other; one voter does not overrule a root.
+        Several camps of honest ones contradict each other; one voter is no camp.
         """
         camps = Counter(says)
         strong = [symbol for symbol, count in camps.items() if count > self.electorate.spared]

@@ -70,8 +70,18 @@ def test_a_root_of_trust_decides_where_voters_cannot():
         assert believed(lesson)[ONE[0]] == word(ONE[0])
 
 
-def test_a_weak_root_does_not_overrule_what_enough_voters_agree_on():
+def test_where_a_root_stands_alone_against_many_nobody_is_followed():
     packets = [*honest(5), teacher("root", shifted(only=ONE), root=True)]
+    assert decisions(packets)[ONE[0]] is Decision.ABSTAIN
+
+
+@pytest.mark.parametrize("confirming", [1, 2])
+def test_many_do_not_outvote_a_root_that_somebody_confirms(confirming):
+    packets = [
+        *honest(confirming),
+        *(teacher(f"other-{n}", shifted(only=ONE)) for n in range(6)),
+        teacher("root", root=True),
+    ]
     assert believed(combine(packets, RULES, VIEW))[ONE[0]] == truth(ONE[0])
 
 
