@@ -2,9 +2,9 @@
 
 An agent is an actor that has its own gRPC server; its model works in a child actor that
 takes a GPU where there is one. Ray places and starts them; what agents say to each other
-goes over gRPC, never through Ray.
+goes over gRPC. A payload alone may be lent through the object store of a node.
 
-Owns: `AgentActor`, `RayHost`, starting a local Ray, launching and stopping agents.
+Owns: `AgentActor`, `RayHost`, `RayNeighbours`, starting a local Ray, launching and stopping agents.
 Does not own: what an agent is (launching).
 """
 
@@ -15,8 +15,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, final
 
+from m2kt.digest import Digest
 from m2kt.errors import M2KTError, PeerUnavailableError, RequestError
-from m2kt.identity import Role
+from m2kt.identity import AgentId, Role
 
 from .allocator import keep_freed_memory
 from .hosting import Host, reported
@@ -25,6 +26,7 @@ from .settings import Executor, ModelSettings, Settings, ray_environment
 
 ray_environment()  # before Ray is imported: it reads its variables then
 
+import numpy as np  # noqa: E402
 import ray  # noqa: E402
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: E402
 
@@ -36,14 +38,15 @@ GPU_SHARE: Final = 0.25
 """Of a GPU, for each model that may use one: teachers and student of one machine share it."""
 
 
-def start_local_ray(*, cpus: int | None = None) -> None:
+def start_local_ray(*, cpus: int | None = None, store_bytes: int = OBJECT_STORE_BYTES) -> None:
     """Starts Ray in this machine, on 127.0.0.1, if it does not run yet."""
     if not ray.is_initialized():
         ray.init(
+            address="local",  # never another's cluster that happens to run on this machine
             num_cpus=cpus,
             include_dashboard=False,
             log_to_driver=False,
-            object_store_memory=OBJECT_STORE_BYTES,
+            object_store_memory=store_bytes,
             _node_ip_address="127.0.0.1",
         )
 
@@ -51,6 +54,16 @@ def start_local_ray(*, cpus: int | None = None) -> None:
 def stop_local_ray() -> None:
     """Stops what `start_local_ray` has started."""
     ray.shutdown()
+
+
+def remote(kind: type, name: str, *arguments: object) -> Any:  # noqa: ANN401
+    """An actor of class `kind`, known by `name`: for what is no agent, such as a benchmark."""
+    return ray.remote(num_cpus=0, max_concurrency=100)(kind).options(name=name).remote(*arguments)
+
+
+def result(reference: Any) -> Any:  # noqa: ANN401
+    """What a call of such an actor gives."""
+    return ray.get(reference)
 
 
 @final
@@ -73,18 +86,67 @@ class Worker:
 
 
 @final
+class RayNeighbours:
+    """Agents on Ray, of one node; see `Neighbours`."""
+
+    def __init__(self) -> None:
+        self._lent: dict[Digest, ray.ObjectRef[Any]] = {}
+
+    @property
+    def node(self) -> str:
+        """See `Neighbours`."""
+        return str(ray.get_runtime_context().get_node_id())
+
+    async def lend(self, digest: Digest, payload: bytes | memoryview) -> bool:
+        """See `Neighbours`."""
+        if digest not in self._lent:
+            shared = np.frombuffer(payload, dtype=np.uint8)
+            try:
+                self._lent[digest] = await asyncio.to_thread(ray.put, shared)
+            except ray.exceptions.ObjectStoreFullError:
+                logger.warning("not lent, the object store is full bytes=%d", shared.nbytes)
+                return False
+        return True
+
+    async def borrow(self, teacher: AgentId, digest: Digest) -> memoryview:
+        """See `Neighbours`."""
+        try:
+            actor = await asyncio.to_thread(ray.get_actor, actor_name(teacher))
+            [reference] = await actor.lent.remote(digest)
+            shared = await reference
+        except (ValueError, ray.exceptions.RayError) as error:
+            raise PeerUnavailableError(
+                f"expected {teacher} to lend {digest} on this node, found {error}; ask for chunks"
+            ) from error
+        return memoryview(shared).cast("B")
+
+    def lent(self, digest: Digest) -> "list[ray.ObjectRef[Any]]":
+        """A reference to what was lent under that digest, if anything was."""
+        return [self._lent[digest]] if digest in self._lent else []
+
+
+def actor_name(agent: AgentId) -> str:
+    """By which Ray knows the actor of an agent."""
+    return f"m2kt-{agent}"
+
+
+@final
 class Agent:
     """An agent in a process of its own."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._running: RunningAgent | None = None
+        self._neighbours: RayNeighbours | None = None
 
     async def start(self) -> str:
         """Starts it; its address."""
         if self._settings.keep_freed_memory:
             keep_freed_memory()
-        self._running = await start_agent(self._settings, make_host=host_for)
+        self._neighbours = RayNeighbours()
+        self._running = await start_agent(
+            self._settings, make_host=host_for, neighbours=self._neighbours
+        )
         return self._running.address
 
     async def call(self, method: str, args: tuple[object, ...], named: dict[str, object]) -> Any:  # noqa: ANN401
@@ -92,6 +154,10 @@ class Agent:
         if self._running is None:
             raise PeerUnavailableError("expected an agent that runs, found none; start it first")
         return await getattr(self._running.agent, method)(*args, **named)
+
+    async def lent(self, digest: Digest) -> "list[ray.ObjectRef[Any]]":
+        """What it has lent under that digest: one reference, or none."""
+        return [] if self._neighbours is None else self._neighbours.lent(digest)
 
     async def drain(self, grace_s: float | None) -> None:
         """Ends it."""
@@ -208,7 +274,7 @@ async def launch(settings: Settings) -> Launched:
         M2KTError: what `start_agent` raises.
     """
     require_node(settings.model.resources)
-    options = {"name": f"m2kt-{settings.name}", "resources": dict(settings.model.resources)}
+    options = {"name": actor_name(settings.name), "resources": dict(settings.model.resources)}
     actor = AgentActor.options(**options).remote(settings)
     try:
         address: str = await actor.start.remote()

@@ -36,7 +36,7 @@ from . import views
 from .channel import open_channel
 from .errors import peer_errors
 from .methods import dialled
-from .parts import Chunk, part_of
+from .parts import Chunk, Lent, any_part_of
 from .settings import TlsFiles
 from .views import AnswerView, ExamView, Foretelling, StateView, TransferView, UnlearntView
 
@@ -107,14 +107,28 @@ class PeerClient:
         return cards.card_from_wire(found.teacher)
 
     async def stream_packet(
-        self, domain: str, student: AgentCard, nonce: bytes, *, from_chunk: int, timeout_s: float
-    ) -> AsyncGenerator[Envelope | Chunk, None]:
-        """A packet: its manifest, then its chunks from `from_chunk` on. Nothing is checked."""
+        self,
+        domain: str,
+        student: AgentCard,
+        nonce: bytes,
+        *,
+        from_chunk: int,
+        node: str = "",
+        timeout_s: float,
+    ) -> AsyncGenerator[Envelope | Chunk | Lent, None]:
+        """A packet: its manifest, then its chunks from `from_chunk` on. Nothing is checked.
+
+        With a `node`, a teacher there may lend the payload in place of chunks.
+        """
         request = teacher_pb.StreamPacketRequest(
-            domain=domain, student=cards.card_to_wire(student), nonce=nonce, from_chunk=from_chunk
+            domain=domain,
+            student=cards.card_to_wire(student),
+            nonce=nonce,
+            from_chunk=from_chunk,
+            node=node,
         )
         async for item in self._items(self._stream(request, timeout=timeout_s)):
-            yield part_of(item, self.address)
+            yield any_part_of(item, self.address)
 
     async def sample_concepts(self, domain: str, *, timeout_s: float) -> "ConceptSample":
         """A few of the concepts that a packet of `domain` would hold.

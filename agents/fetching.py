@@ -37,7 +37,7 @@ from .gathering import Gathered, Received, Refusal, Result
 from .intake import Intake, reopened
 from .orders import MOST_TEACHERS, LearnOrder, packet_source
 from .pacing import paced
-from .parts import Chunk
+from .parts import Chunk, Lent
 from .resources import StudentResources
 from .spool import Allowance, Slot
 
@@ -48,7 +48,7 @@ PAUSE_S: Final = 0.1
 CONTROL_S: Final = 10.0
 """Deadline of calls that move no packet, in seconds."""
 
-Parts = AsyncGenerator[Envelope | Chunk, None]
+Parts = AsyncGenerator[Envelope | Chunk | Lent, None]
 Ask = Callable[[int, float], Parts]
 """From the first chunk that is wanted and a deadline to a stream of parts."""
 
@@ -214,12 +214,18 @@ class Fetcher:
             its = await self._foreteller.foretold(domain, address, asked.exam)
             if its.reason is not None:
                 return Refusal(address, its.reason, its.detail)
-        nonce = secrets.token_bytes(NONCE_BYTES)
+        nonce, neighbours = secrets.token_bytes(NONCE_BYTES), self._resources.neighbours
+        nodes = [neighbours.node] if neighbours is not None else []
         async with self._streams, PeerClient(address, tls=self._resources.tls) as peer:
 
             def ask(first: int, timeout_s: float) -> Parts:
                 return peer.stream_packet(
-                    domain, self._card(), nonce, from_chunk=first, timeout_s=timeout_s
+                    domain,
+                    self._card(),
+                    nonce,
+                    from_chunk=first,
+                    node=nodes.pop() if nodes else "",  # once: if that fails, chunks will do
+                    timeout_s=timeout_s,
                 )
 
             teacher = read_address(address).agent
@@ -256,6 +262,7 @@ class Fetcher:
     async def _receive(self, ask: Ask, intake: Intake) -> AuthenticPayload:
         """One packet, however often its stream breaks."""
         loop, its = asyncio.get_running_loop(), self._resources.limits
+        neighbours = self._resources.neighbours
         ends_at, left = loop.time() + its.fetch_s, ATTEMPTS
         while True:
             before = intake.next_chunk
@@ -264,7 +271,9 @@ class Fetcher:
                     aclosing(ask(before, max(0.1, ends_at - loop.time()))) as parts,
                     aclosing(paced(parts, its, waits_for_first=True)) as steady,
                 ):
-                    await intake.take(steady)
+                    lent = await intake.take(steady)
+                if lent and neighbours is not None:
+                    return await intake.borrow(neighbours)
                 return await intake.finish()
             except (PeerUnavailableError, IncompleteError) as error:
                 left = ATTEMPTS if intake.next_chunk > before else left - 1

@@ -6,6 +6,7 @@ Does not own: where the parts come from (fetching, offers), what they say (m2kt.
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import final
 
 from m2kt.audit import Deed
@@ -27,8 +28,9 @@ from m2kt.wire.admission import AdmittedManifest, Expectations, admit
 from m2kt.wire.chunks import Assembly, authenticate
 from m2kt.wire.manifest import MANIFEST_TYPE, WireLimits, parse_manifest
 
+from .neighbours import Neighbours
 from .overlap import overlapped
-from .parts import Chunk
+from .parts import Chunk, Lent
 from .permissions import Permit
 from .resources import StudentResources
 from .spool import Slot
@@ -133,22 +135,43 @@ class Intake:
             self._require_still_trusted()
             self._assembly.add(part.index, part.data)
 
-    async def take(self, parts: AsyncIterator[Envelope | Chunk]) -> None:
+    async def take(self, parts: AsyncIterator[Envelope | Chunk | Lent]) -> bool:
         """Takes parts as they come, chunks in a thread beside the stream.
 
         Returns after the last one, or where the manifest speaks of other bytes than those
         that had come.
 
+        Returns:
+            Whether the payload is lent: `borrow` it then.
+
         Raises:
             M2KTError: see `accept`; or what `parts` raised, with all that had come taken.
         """
-        first = await anext(parts, None)
-        if first is None:
-            return
         before = self.next_chunk
-        self.accept(first)
-        if self.next_chunk >= before:
-            await overlapped(parts, self.accept)
+        async for part in parts:
+            if isinstance(part, Lent):
+                return True
+            self.accept(part)
+            if self.next_chunk < before:
+                return False
+            if isinstance(part, Chunk):
+                await overlapped(_sent(parts), self.accept)
+        return False
+
+    async def borrow(self, neighbours: Neighbours) -> AuthenticPayload:
+        """The whole packet, read where its teacher has lent it; else as `finish`.
+
+        Raises:
+            PeerUnavailableError: it is not there.
+            ChunkError: it is not what the manifest says.
+            ReplayedPacketError: exactly this packet was offered before.
+        """
+        if self._assembly is None:
+            raise ProtocolError("expected a manifest first, found a payload; send the manifest")
+        admitted = self._assembly.admitted
+        its = admitted.manifest
+        view = await neighbours.borrow(its.teacher, its.content_digest)
+        return await self._kept(await asyncio.to_thread(authenticate, admitted, view), view)
 
     async def finish(self) -> AuthenticPayload:
         """The whole packet, sealed in the store and never to be accepted again.
@@ -157,17 +180,19 @@ class Intake:
             IncompleteError: parts are missing.
             ReplayedPacketError: exactly this packet was offered before.
         """
+        if self._assembly is None:
+            raise IncompleteError("expected a manifest and chunks, found nothing; send them")
+        return await self._kept(await asyncio.to_thread(self._assembly.finish), self._part)
+
+    async def _kept(
+        self, payload: AuthenticPayload, content: Path | memoryview
+    ) -> AuthenticPayload:
+        """Seals what is authentic in the store, and notes that it has come."""
         if self._assembly is None or self._envelope is None:
             raise IncompleteError("expected a manifest and chunks, found nothing; send them")
-        payload = await asyncio.to_thread(self._assembly.finish)
         envelope = cards.envelope_to_bytes(self._envelope)
-        await asyncio.to_thread(
-            self._resources.store.packets.put,
-            payload.packet_id,
-            envelope,
-            self._part,
-            payload.content_digest,
-        )
+        put, digest = self._resources.store.packets.put, payload.content_digest
+        await asyncio.to_thread(put, payload.packet_id, envelope, content, digest)
         if not self._noted(payload.packet_id, self._assembly.admitted.manifest.expires_at_s):
             raise ReplayedPacketError(
                 f"expected a packet that was never offered, found {payload.packet_id}; ask the"
@@ -227,6 +252,20 @@ class Intake:
         except (OSError, PacketError, TrustError):
             self.close()
             return None
+
+
+async def _sent(parts: AsyncIterator[Envelope | Chunk | Lent]) -> AsyncIterator[Envelope | Chunk]:
+    """What follows a first chunk: nothing is lent any more.
+
+    Raises:
+        ProtocolError: it is.
+    """
+    async for part in parts:
+        if isinstance(part, Lent):
+            raise ProtocolError(
+                "expected another chunk, found that the payload is lent; send one or the other"
+            )
+        yield part
 
 
 def reopened(resources: StudentResources, packet: PacketId) -> AuthenticPayload:

@@ -28,6 +28,7 @@ from .broker_service import broker_service
 from .credentials import Credentials, load_credentials
 from .hosting import Host, ThreadHost
 from .membership import Membership
+from .neighbours import Neighbours
 from .orders import collection_of
 from .permissions import PermissionRules, Permissions
 from .resources import Clock, StudentResources, TeacherResources
@@ -92,13 +93,18 @@ class RunningAgent:
 
 
 async def start_agent(
-    settings: Settings, *, make_host: MakeHost | None = None, clock: Clock = time.time
+    settings: Settings,
+    *,
+    make_host: MakeHost | None = None,
+    neighbours: Neighbours | None = None,
+    clock: Clock = time.time,
 ) -> RunningAgent:
     """Starts an agent and returns once it answers. Its life is on the running event loop.
 
     Args:
         settings: What it is told.
         make_host: Where its model works; by default a thread of this process.
+        neighbours: Agents of the same node, if it is on Ray.
         clock: Unix time, seconds.
 
     Raises:
@@ -110,7 +116,7 @@ async def start_agent(
     if settings.role is Role.BROKER:
         return await _start_broker(settings, clock)
     start = _start_teacher if settings.role is Role.TEACHER else _start_student
-    return await start(settings, make_host or thread_host, clock)
+    return await start(settings, make_host or thread_host, neighbours, clock)
 
 
 def thread_host(settings: Settings) -> Host:
@@ -153,7 +159,9 @@ async def _start_broker(settings: Settings, clock: Clock) -> RunningAgent:
     return RunningAgent(settings, await _served(settings, broker_service(agent)), agent, close)
 
 
-async def _start_teacher(settings: Settings, make_host: MakeHost, clock: Clock) -> RunningAgent:
+async def _start_teacher(
+    settings: Settings, make_host: MakeHost, neighbours: Neighbours | None, clock: Clock
+) -> RunningAgent:
     from .teacher import TeacherAgent, teacher_service
 
     resources = TeacherResources(
@@ -165,6 +173,7 @@ async def _start_teacher(settings: Settings, make_host: MakeHost, clock: Clock) 
         sequence_file=settings.data_dir / "sequence",
         limits=settings.limits,
         tls=settings.tls,
+        neighbours=neighbours,
         clock=clock,
     )
     agent = TeacherAgent(resources, await resources.host.call("card"))
@@ -175,7 +184,9 @@ async def _start_teacher(settings: Settings, make_host: MakeHost, clock: Clock) 
     return running
 
 
-async def _start_student(settings: Settings, make_host: MakeHost, clock: Clock) -> RunningAgent:
+async def _start_student(
+    settings: Settings, make_host: MakeHost, neighbours: Neighbours | None, clock: Clock
+) -> RunningAgent:
     from m2kt.store import Store
 
     from .student import StudentAgent
@@ -195,6 +206,7 @@ async def _start_student(settings: Settings, make_host: MakeHost, clock: Clock) 
         spool=Spool(folder / "spool"),
         limits=settings.limits,
         tls=settings.tls,
+        neighbours=neighbours,
         clock=clock,
     )
     kept = {collection_of(record) for record in resources.journal.unfinished()}

@@ -20,6 +20,7 @@ from m2kt.wire.packets import parse_packet
 from .broker_client import BrokerClient
 from .cast import DOMAIN, OBSERVER, Cast
 from .client import PeerClient
+from .parts import Chunk
 
 WAIT_S: Final = 30.0
 NONCE_BYTES: Final = 32
@@ -40,7 +41,7 @@ async def observed(address: str, people: Cast, *, timeout_s: float) -> Authentic
         ):
             if isinstance(part, Envelope):
                 manifest = part
-            else:
+            elif isinstance(part, Chunk):
                 payload += part.data
     if manifest is None:
         raise ProtocolError(f"expected a manifest from {address}, found none; see its log")

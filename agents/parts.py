@@ -1,6 +1,6 @@
 """What a packet is on its way: a signed manifest, then chunks.
 
-Owns: `Chunk`, and reading either out of what a stream brings.
+Owns: `Chunk`, `Lent`, and reading either out of what a stream brings.
 Does not own: checking them (intake), how they become bytes (methods). Free of torch.
 """
 
@@ -19,6 +19,11 @@ class Chunk:
 
     index: int
     data: bytes | memoryview = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Lent:
+    """In place of chunks: the payload lies in the shared memory of the node of both."""
 
 
 class PartMessage(Protocol):
@@ -43,7 +48,22 @@ def kind_of(message: PartMessage | Chunk | None) -> str:
 
 
 def part_of(message: PartMessage | Chunk, peer: str) -> Envelope | Chunk:
-    """The manifest or chunk in `message`, unchecked.
+    """The manifest or chunk in `message`, unchecked, where nothing is lent.
+
+    Raises:
+        ProtocolError: it holds neither.
+    """
+    part = any_part_of(message, peer)
+    if isinstance(part, Lent):
+        raise ProtocolError(
+            f"expected a manifest or a chunk from {peer}, found that it lends one; nobody asked"
+            " for that"
+        )
+    return part
+
+
+def any_part_of(message: PartMessage | Chunk, peer: str) -> Envelope | Chunk | Lent:
+    """The manifest or chunk in `message`, or that chunks are lent; unchecked.
 
     Raises:
         ProtocolError: it holds neither.
@@ -55,6 +75,8 @@ def part_of(message: PartMessage | Chunk, peer: str) -> Envelope | Chunk:
         return cards.envelope_from_wire(message.manifest)
     if kind == "chunk":
         return Chunk(message.chunk.index, message.chunk.data)
+    if kind == "lent":
+        return Lent()
     raise ProtocolError(
         f"expected a manifest or a chunk from {peer}, found {kind}; both"
         " sides need one version in common"

@@ -15,6 +15,7 @@ from m2kt.track_records import TrackRecords
 
 from .credentials import Credentials
 from .hosting import Host
+from .neighbours import Neighbours
 from .permissions import Permissions
 from .settings import Limits, TlsFiles
 from .spool import Spool
@@ -41,6 +42,7 @@ class StudentResources:
         spool: For bytes that are on their way.
         limits: What it agrees to.
         tls: For calls to others.
+        neighbours: Agents of the same node, if it is on Ray.
         clock: Unix time, seconds.
     """
 
@@ -54,6 +56,7 @@ class StudentResources:
     spool: Spool
     limits: Limits
     tls: TlsFiles | None
+    neighbours: Neighbours | None = None
     clock: Clock
 
 
@@ -70,6 +73,7 @@ class TeacherResources:
         sequence_file: Counts the manifests that it signed.
         limits: What it agrees to.
         tls: For calls to others.
+        neighbours: Agents of the same node, if it is on Ray.
         clock: Unix time, seconds.
     """
 
@@ -81,4 +85,5 @@ class TeacherResources:
     sequence_file: Path
     limits: Limits
     tls: TlsFiles | None
+    neighbours: Neighbours | None = None
     clock: Clock

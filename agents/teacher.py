@@ -28,7 +28,7 @@ from m2kt.wire.v1 import teacher_service_pb2 as pb
 from .broker_client import BrokerClient
 from .lecturer import Lecture
 from .offering import Offer, Settlement, offer
-from .parts import Chunk
+from .parts import Chunk, Lent
 from .permissions import Permissions, Permit
 from .resources import TeacherResources
 from .server import Context, Service
@@ -79,9 +79,17 @@ class TeacherAgent:
         return sample
 
     async def packet(
-        self, domain: str, student: AgentCard, nonce: bytes, *, from_chunk: int = 0
-    ) -> AsyncIterator[Envelope | Chunk]:
+        self,
+        domain: str,
+        student: AgentCard,
+        nonce: bytes,
+        *,
+        from_chunk: int = 0,
+        node: str = "",
+    ) -> AsyncIterator[Envelope | Chunk | Lent]:
         """The packet for one student: its manifest, then its chunks from `from_chunk` on.
+
+        To a student of its own node it lends them, if there is room.
 
         Raises:
             RequestError: the domain is none of this teacher's, or the nonce has a wrong length.
@@ -93,8 +101,11 @@ class TeacherAgent:
             )
         sealed = await self._sealed(domain, student.agent, nonce)
         yield sealed.envelope
-        for chunk in chunks_of(sealed, from_chunk):
-            yield chunk
+        if await self._lends(sealed.encoded, node):
+            yield Lent()
+        else:
+            for chunk in chunks_of(sealed, from_chunk):
+                yield chunk
         logger.info("packet sent domain=%s student=%s from=%d", domain, student.agent, from_chunk)
 
     async def offer(
@@ -161,6 +172,12 @@ class TeacherAgent:
     def receipts(self) -> tuple[Envelope, ...]:
         """All receipts, oldest first."""
         return tuple(cards.envelope_from_bytes(raw) for raw in self._resources.journal.receipts())
+
+    async def _lends(self, encoded: EncodedPayload, node: str) -> bool:
+        neighbours = self._resources.neighbours
+        if neighbours is None or not node or node != neighbours.node:
+            return False
+        return await neighbours.lend(encoded.content_digest, encoded.payload)
 
     def _header(self, sealed: SealedPacket, audience: AgentId) -> PacketHeader:
         limits, now_s = self._resources.limits, self._resources.clock()
@@ -264,12 +281,18 @@ class TeacherServicer:
         student = cards.card_from_wire(request.student)
         self._agent.permissions.require_own(caller, student.agent)
         parts = self._agent.packet(
-            request.domain, student, request.nonce, from_chunk=request.from_chunk
+            request.domain,
+            student,
+            request.nonce,
+            from_chunk=request.from_chunk,
+            node=request.node,
         )
         async for part in parts:
             if isinstance(part, Chunk):
                 self._agent.permissions.require(Permit.LEARN, caller, request.domain)  # still?
                 yield part
+            elif isinstance(part, Lent):
+                yield pb.StreamPacketResponse(lent=pb.Lent())
             else:
                 yield pb.StreamPacketResponse(manifest=cards.envelope_to_wire(part))
 

@@ -21,6 +21,7 @@ from .ends import Ends, Run
 from .fanout import lectures_for
 from .flower import flower_mb_per_s
 from .load import MIB
+from .object_store import object_store
 from .streams import SMALL_BYTES
 
 ABOUT: Final = (
@@ -125,7 +126,12 @@ class _Bench:
             about=ABOUT,
             claims=_claims(figures),
             figures=figures,
-            tables=(_ways_table(ways), _small_table(small, self._plan), encodings.table()),
+            tables=(
+                _ways_table(ways),
+                _small_table(small, self._plan),
+                self._lending.table(),
+                encodings.table(),
+            ),
             plots=(_chunks_plot(chunks), _crowd_plot(crowd), _slow_plot(slow)),
             limits=LIMITS,
             student=encodings.student,
@@ -137,6 +143,8 @@ class _Bench:
         students = max(self._plan.students)
         self._say(f"{students} students ask one teacher")
         lectures = lectures_for(students, self._folder)
+        self._say("the object store of a node")
+        self._lending = object_store(self._folder, mib=self._plan.mib, rounds=self._plan.rounds)
         self._say("Flower")
         flower = flower_mb_per_s(
             self._scope.cells / "flower", mib=self._plan.mib, rounds=min(3, self._plan.rounds)
@@ -155,6 +163,7 @@ class _Bench:
             },
             "peak_rss_mib": {"sender": large.sender_mib, "receiver": large.receiver_mib},
             "fanout": {"students": students, "encode_count": lectures},
+            "object_store_ratio": self._lending.ratio,
             "flower_mb_per_s": flower,
         }
 
@@ -225,6 +234,7 @@ def _claims(figures: Mapping[str, Any]) -> tuple[Claim, ...]:
         ("share of what gRPC itself reaches, digests included", "fraction_of_raw_grpc", 0.65),
         ("times as fast as plain protobuf with digest and signature", "vs_naive_protobuf", 2.5),
         ("times as fast as Flower's message path", "vs_flower", 2.0),
+        ("times as fast through the object store of a node", "object_store_ratio", 2.0),
     )
     most = (
         ("processor time over mutual TLS beside that without", figures["mtls_cost_ratio"], tls),

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from m2kt.digest import digest_of
 from m2kt.errors import (
     CompatibilityError,
     DomainError,
@@ -70,6 +71,21 @@ async def test_a_student_on_ray_learns_answers_and_is_stopped(town: Town):
         await actors.stop(student, grace_s=1.0)
         with pytest.raises(PeerUnavailableError):
             await peer.describe_student(timeout_s=5)
+
+
+async def test_on_one_node_of_ray_a_packet_is_lent_through_the_object_store(town: Town):
+    town.trust("student", "teacher")
+    teacher = await actors.launch(settings(town, "teacher", TEACHER))
+    student = await actors.launch(settings(town, "student", STUDENT))
+    async with PeerClient(student.address) as peer:
+        view, _ = await taught(peer, teacher.address, timeout_s=100)
+        assert view.state is TransferState.COMMITTED
+    [payload] = (town.folder / "teacher" / "payloads").iterdir()
+    [lent] = await teacher.actor.lent.remote(digest_of(payload.read_bytes()))
+    assert bytes(memoryview(await lent)) == payload.read_bytes()
+    assert await teacher.actor.lent.remote(digest_of(b"")) == []
+    for agent in (student, teacher):
+        await actors.stop(agent, grace_s=0.5)
 
 
 async def test_agents_of_all_roles_are_launched_and_found(town: Town):

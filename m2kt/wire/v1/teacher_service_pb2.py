@@ -26,7 +26,7 @@ from m2kt.wire.v1 import agent_pb2 as m2kt_dot_wire_dot_v1_dot_agent__pb2
 from m2kt.wire.v1 import envelope_pb2 as m2kt_dot_wire_dot_v1_dot_envelope__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"m2kt/wire/v1/teacher_service.proto\x12\x0cm2kt.wire.v1\x1a\x18m2kt/wire/v1/agent.proto\x1a\x1bm2kt/wire/v1/envelope.proto\"\x18\n\x16\x44\x65scribeTeacherRequest\"C\n\x17\x44\x65scribeTeacherResponse\x12(\n\x07teacher\x18\x01 \x01(\x0b\x32\x17.m2kt.wire.v1.AgentCard\"\'\n\x15SampleConceptsRequest\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\"a\n\x16SampleConceptsResponse\x12\x0e\n\x06states\x18\x01 \x01(\x0c\x12\r\n\x05shape\x18\x02 \x03(\x04\x12\n\n\x02of\x18\x03 \x01(\x04\x12\r\n\x05layer\x18\x04 \x01(\r\x12\r\n\x05\x64\x65pth\x18\x05 \x01(\r\"r\n\x13StreamPacketRequest\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12(\n\x07student\x18\x02 \x01(\x0b\x32\x17.m2kt.wire.v1.AgentCard\x12\r\n\x05nonce\x18\x03 \x01(\x0c\x12\x12\n\nfrom_chunk\x18\x04 \x01(\r\"p\n\x14StreamPacketResponse\x12*\n\x08manifest\x18\x01 \x01(\x0b\x32\x16.m2kt.wire.v1.EnvelopeH\x00\x12$\n\x05\x63hunk\x18\x0f \x01(\x0b\x32\x13.m2kt.wire.v1.ChunkH\x00\x42\x06\n\x04part\"M\n\"TeacherServiceRecordReceiptRequest\x12\'\n\x07receipt\x18\x01 \x01(\x0b\x32\x16.m2kt.wire.v1.Envelope\"%\n#TeacherServiceRecordReceiptResponse2\x9c\x03\n\x0eTeacherService\x12^\n\x0f\x44\x65scribeTeacher\x12$.m2kt.wire.v1.DescribeTeacherRequest\x1a%.m2kt.wire.v1.DescribeTeacherResponse\x12[\n\x0eSampleConcepts\x12#.m2kt.wire.v1.SampleConceptsRequest\x1a$.m2kt.wire.v1.SampleConceptsResponse\x12W\n\x0cStreamPacket\x12!.m2kt.wire.v1.StreamPacketRequest\x1a\".m2kt.wire.v1.StreamPacketResponse0\x01\x12t\n\rRecordReceipt\x12\x30.m2kt.wire.v1.TeacherServiceRecordReceiptRequest\x1a\x31.m2kt.wire.v1.TeacherServiceRecordReceiptResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"m2kt/wire/v1/teacher_service.proto\x12\x0cm2kt.wire.v1\x1a\x18m2kt/wire/v1/agent.proto\x1a\x1bm2kt/wire/v1/envelope.proto\"\x18\n\x16\x44\x65scribeTeacherRequest\"C\n\x17\x44\x65scribeTeacherResponse\x12(\n\x07teacher\x18\x01 \x01(\x0b\x32\x17.m2kt.wire.v1.AgentCard\"\'\n\x15SampleConceptsRequest\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\"a\n\x16SampleConceptsResponse\x12\x0e\n\x06states\x18\x01 \x01(\x0c\x12\r\n\x05shape\x18\x02 \x03(\x04\x12\n\n\x02of\x18\x03 \x01(\x04\x12\r\n\x05layer\x18\x04 \x01(\r\x12\r\n\x05\x64\x65pth\x18\x05 \x01(\r\"\x80\x01\n\x13StreamPacketRequest\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12(\n\x07student\x18\x02 \x01(\x0b\x32\x17.m2kt.wire.v1.AgentCard\x12\r\n\x05nonce\x18\x03 \x01(\x0c\x12\x12\n\nfrom_chunk\x18\x04 \x01(\r\x12\x0c\n\x04node\x18\x05 \x01(\t\"\x06\n\x04Lent\"\x94\x01\n\x14StreamPacketResponse\x12*\n\x08manifest\x18\x01 \x01(\x0b\x32\x16.m2kt.wire.v1.EnvelopeH\x00\x12\"\n\x04lent\x18\x02 \x01(\x0b\x32\x12.m2kt.wire.v1.LentH\x00\x12$\n\x05\x63hunk\x18\x0f \x01(\x0b\x32\x13.m2kt.wire.v1.ChunkH\x00\x42\x06\n\x04part\"M\n\"TeacherServiceRecordReceiptRequest\x12\'\n\x07receipt\x18\x01 \x01(\x0b\x32\x16.m2kt.wire.v1.Envelope\"%\n#TeacherServiceRecordReceiptResponse2\x9c\x03\n\x0eTeacherService\x12^\n\x0f\x44\x65scribeTeacher\x12$.m2kt.wire.v1.DescribeTeacherRequest\x1a%.m2kt.wire.v1.DescribeTeacherResponse\x12[\n\x0eSampleConcepts\x12#.m2kt.wire.v1.SampleConceptsRequest\x1a$.m2kt.wire.v1.SampleConceptsResponse\x12W\n\x0cStreamPacket\x12!.m2kt.wire.v1.StreamPacketRequest\x1a\".m2kt.wire.v1.StreamPacketResponse0\x01\x12t\n\rRecordReceipt\x12\x30.m2kt.wire.v1.TeacherServiceRecordReceiptRequest\x1a\x31.m2kt.wire.v1.TeacherServiceRecordReceiptResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,14 +41,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SAMPLECONCEPTSREQUEST']._serialized_end=241
   _globals['_SAMPLECONCEPTSRESPONSE']._serialized_start=243
   _globals['_SAMPLECONCEPTSRESPONSE']._serialized_end=340
-  _globals['_STREAMPACKETREQUEST']._serialized_start=342
-  _globals['_STREAMPACKETREQUEST']._serialized_end=456
-  _globals['_STREAMPACKETRESPONSE']._serialized_start=458
-  _globals['_STREAMPACKETRESPONSE']._serialized_end=570
-  _globals['_TEACHERSERVICERECORDRECEIPTREQUEST']._serialized_start=572
-  _globals['_TEACHERSERVICERECORDRECEIPTREQUEST']._serialized_end=649
-  _globals['_TEACHERSERVICERECORDRECEIPTRESPONSE']._serialized_start=651
-  _globals['_TEACHERSERVICERECORDRECEIPTRESPONSE']._serialized_end=688
-  _globals['_TEACHERSERVICE']._serialized_start=691
-  _globals['_TEACHERSERVICE']._serialized_end=1103
+  _globals['_STREAMPACKETREQUEST']._serialized_start=343
+  _globals['_STREAMPACKETREQUEST']._serialized_end=471
+  _globals['_LENT']._serialized_start=473
+  _globals['_LENT']._serialized_end=479
+  _globals['_STREAMPACKETRESPONSE']._serialized_start=482
+  _globals['_STREAMPACKETRESPONSE']._serialized_end=630
+  _globals['_TEACHERSERVICERECORDRECEIPTREQUEST']._serialized_start=632
+  _globals['_TEACHERSERVICERECORDRECEIPTREQUEST']._serialized_end=709
+  _globals['_TEACHERSERVICERECORDRECEIPTRESPONSE']._serialized_start=711
+  _globals['_TEACHERSERVICERECORDRECEIPTRESPONSE']._serialized_end=748
+  _globals['_TEACHERSERVICE']._serialized_start=751
+  _globals['_TEACHERSERVICE']._serialized_end=1163
 # @@protoc_insertion_point(module_scope)

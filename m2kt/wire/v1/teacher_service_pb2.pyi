@@ -135,12 +135,17 @@ class StreamPacketRequest(_message.Message):
     STUDENT_FIELD_NUMBER: _builtins.int
     NONCE_FIELD_NUMBER: _builtins.int
     FROM_CHUNK_FIELD_NUMBER: _builtins.int
+    NODE_FIELD_NUMBER: _builtins.int
     domain: _builtins.str
     """Name of the domain."""
     nonce: _builtins.bytes
     """Random bytes that the manifest must repeat, 16 to 64."""
     from_chunk: _builtins.int
     """First chunk to send; the manifest is sent in any case."""
+    node: _builtins.str
+    """Node on which the student could read what a teacher of the same node lends;
+    empty for chunks.
+    """
     @_builtins.property
     def student(self) -> _agent_pb2.AgentCard:
         """Who asks: the audience of the manifest, and the model it is meant for."""
@@ -152,26 +157,51 @@ class StreamPacketRequest(_message.Message):
         student: _agent_pb2.AgentCard | None = ...,
         nonce: _builtins.bytes = ...,
         from_chunk: _builtins.int = ...,
+        node: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["student", b"student"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["domain", b"domain", "from_chunk", b"from_chunk", "nonce", b"nonce", "student", b"student"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["domain", b"domain", "from_chunk", b"from_chunk", "node", b"node", "nonce", b"nonce", "student", b"student"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___StreamPacketRequest: _TypeAlias = StreamPacketRequest  # noqa: Y015
 
 @_typing.final
+class Lent(_message.Message):
+    """The payload is not sent, but lent: it lies in the shared memory of the node that
+    the student named, and the student reads it there.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Lent: _TypeAlias = Lent  # noqa: Y015
+
+@_typing.final
 class StreamPacketResponse(_message.Message):
-    """The manifest once, first; then chunks."""
+    """The manifest once, first; then chunks, or that they are lent."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     MANIFEST_FIELD_NUMBER: _builtins.int
+    LENT_FIELD_NUMBER: _builtins.int
     CHUNK_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def manifest(self) -> _envelope_pb2.Envelope:
         """An envelope around a Manifest."""
+
+    @_builtins.property
+    def lent(self) -> Global___Lent:
+        """In place of all chunks; only to a student on the teacher's own node."""
 
     @_builtins.property
     def chunk(self) -> _envelope_pb2.Chunk:
@@ -181,13 +211,14 @@ class StreamPacketResponse(_message.Message):
         self,
         *,
         manifest: _envelope_pb2.Envelope | None = ...,
+        lent: Global___Lent | None = ...,
         chunk: _envelope_pb2.Chunk | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "manifest", b"manifest", "part", b"part"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "lent", b"lent", "manifest", b"manifest", "part", b"part"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "manifest", b"manifest", "part", b"part"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "lent", b"lent", "manifest", b"manifest", "part", b"part"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["manifest", "chunk"]  # noqa: Y015
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["manifest", "lent", "chunk"]  # noqa: Y015
     _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
 
