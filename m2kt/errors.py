@@ -11,11 +11,11 @@ describes whose fault it is, set `reason`, keep the constructor to one message
     ├── TrustError           who signed it, for whom, and when
     │   └── UnknownKeyError · RevokedKeyError · WeakKeyError · BadSignatureError
     │       StalePacketError · FuturePacketError · ReplayedPacketError
-    │       AudienceError · NonceError
+    │       AudienceError · NonceError · NotPermittedError
     ├── CompatibilityError   teacher and student cannot be aligned
     ├── AlignmentError       training diverged or produced non-finite values
     ├── StoreError           the student's history cannot be read or written
-    │   └── NotFoundError
+    │   └── NotFoundError · TamperedError
     ├── RequestError         the caller asked for something that makes no sense
     │   └── DomainError · BusyError
     └── PeerError            the other side of the network

@@ -103,7 +103,7 @@ async def test_an_agent_that_cannot_start_says_why(town: Town):
     nowhere = settings(town, "teacher", TEACHER, model={"name": str(town.folder / "no model")})
     with pytest.raises(CompatibilityError, match="no model"):
         await actors.launch(nowhere)
-    badly = settings(town, "broker", {"role": "broker"}, listen="nowhere")
+    badly = settings(town, "broker", {"role": "broker"}, listen="127.0.0.1:nowhere")
     with pytest.raises(RequestError, match="listen"):
         await actors.launch(badly)
 

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 async def test_nobody_offers_the_packet_of_another(siege: Siege):
     stranger = HostileTeacher(AgentId("stranger"), lies.stranger())
-    with pytest.raises(errors.UnknownKeyError, match="offers"):
+    with pytest.raises(errors.UnknownKeyError, match="sends"):
         await siege.pushed(siege.teacher(), card=stranger.card)
 
 
