@@ -70,6 +70,7 @@ class TamperingRelay(pb_grpc.TeacherServiceServicer):
         self, request: pb.StreamPacketRequest, context: Context
     ) -> AsyncIterator[pb.StreamPacketResponse]:
         """What the teacher sends, but for one bit."""
+        request.node = ""  # what is lent on a node does not come by here
         call = self._teacher.StreamPacket(request, timeout=context.time_remaining())
         async for part in call:
             if part.HasField("chunk") and part.chunk.index == self._chunk:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, Self, final
+from typing import Any, Final, Self, final
 
 from grpc import aio
 
@@ -30,7 +30,10 @@ from .streams import RECEIVERS, Sender, Target
 Progress = list[tuple[float, int]]
 """Seconds since a run began, and the chunk that was handed to gRPC last."""
 
-_LIMITS = Limits()
+MOST_MEMORY: Final = 1 << 30
+"""Longest payload for which a receiver has memory, in bytes."""
+
+_LIMITS: Final = Limits()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,7 +234,8 @@ class _Receiving(_End):
 
     async def expect(self, length: int, addresses: tuple[str, str]) -> None:
         self._length, self._addresses = length, addresses
-        self._memory = bytearray(b"\1") * min(length, 1 << 30)  # touched: warm
+        # Touched, and so warm; what is longer is spooled.
+        self._memory = bytearray(b"\1") * length if length <= MOST_MEMORY else bytearray()
 
     async def run(
         self, way: str, tls: bool, streams: int, pause_s: float, packets: int
