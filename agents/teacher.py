@@ -209,8 +209,10 @@ class TeacherAgent:
 
     async def _encoded_for(self, domain: str) -> EncodedPayload:
         """The payload for `domain`, one for all students; its bytes are not held in memory."""
-        if domain not in self._encoded:
-            async with self._lecturing:
+        if domain in self._encoded:
+            return self._encoded[domain]
+        async with self._lecturing:
+            if domain not in self._encoded:  # others may have asked meanwhile
                 now_s = self._resources.clock()
                 lecture: Lecture = await self._resources.host.call("lecture", domain, now_s)
                 self._encoded[domain] = await self._with_bytes(lecture, domain, now_s)

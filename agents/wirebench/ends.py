@@ -207,7 +207,9 @@ class _Sending(_End):
         self._watch = usage.PeakWatch()
         self._watch.__enter__()
         self._before = usage.now()
-        self._progress: list[tuple[float, int]] = []
+        self._progress: Progress = []
+        if self._sender is not None:
+            self._sender.sent = 0
         self._noting = asyncio.create_task(self._note(time.monotonic()))
 
     async def _note(self, begun: float) -> None:
