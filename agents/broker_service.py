@@ -7,14 +7,12 @@ Does not own: what a broker does (broker).
 from collections.abc import AsyncIterator
 from typing import final
 
-from m2kt.errors import ProtocolError
 from m2kt.identity import BROADCAST, AgentId, PacketId
-from m2kt.signing import Envelope
 from m2kt.wire import cards
 from m2kt.wire.v1 import broker_service_pb2 as pb
 
 from .broker import BrokerAgent
-from .parts import Chunk, kind_of, part_of
+from .parts import Chunk, chunks_in, next_part
 from .permissions import Permit
 from .registrations import header_from_wire, header_to_wire, news_to_wire
 from .server import Context, Service
@@ -52,11 +50,15 @@ class BrokerServicer:
     async def PublishPacket(
         self, request_iterator: Incoming, context: Context
     ) -> pb.PublishPacketResponse:
-        header = header_from_wire((await _next(request_iterator, "header")).header)
+        header = header_from_wire(
+            (await next_part(request_iterator, pb.PublishPacketRequest, "header")).header
+        )
         caller = self._agent.permissions.admit(context, Permit.PUBLISH, header.domain)
         self._agent.permissions.require_own(caller, header.teacher)
-        manifest = cards.envelope_from_wire((await _next(request_iterator, "manifest")).manifest)
-        packet = await self._agent.publish(header, manifest, _chunks(request_iterator))
+        manifest = cards.envelope_from_wire(
+            (await next_part(request_iterator, pb.PublishPacketRequest, "manifest")).manifest
+        )
+        packet = await self._agent.publish(header, manifest, chunks_in(request_iterator))
         return pb.PublishPacketResponse(packet_id=packet)
 
     async def ListPackets(
@@ -107,21 +109,3 @@ class BrokerServicer:
 def broker_service(agent: BrokerAgent) -> Service:
     """The service, ready to be served."""
     return Service(pb.DESCRIPTOR.services_by_name["BrokerService"], BrokerServicer(agent))
-
-
-async def _next(requests: Incoming, wanted: str) -> pb.PublishPacketRequest:
-    """The next request, which must be a `wanted`."""
-    request = await anext(requests, None)
-    if isinstance(request, pb.PublishPacketRequest) and kind_of(request) == wanted:
-        return request
-    raise ProtocolError(
-        f"expected a {wanted}, found {kind_of(request)}; see PublishPacket in broker_service.proto"
-    )
-
-
-async def _chunks(requests: Incoming) -> AsyncIterator[Chunk]:
-    async for request in requests:
-        part = part_of(request, "the teacher")
-        if isinstance(part, Envelope):
-            raise ProtocolError("expected a chunk, found another manifest; send one manifest")
-        yield part

@@ -4,8 +4,9 @@ Owns: `Chunk`, `Lent`, and reading either out of what a stream brings.
 Does not own: checking them (intake), how they become bytes (methods). Free of torch.
 """
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from m2kt.errors import ProtocolError
 from m2kt.signing import Envelope
@@ -36,6 +37,9 @@ class PartMessage(Protocol):
     @property
     def chunk(self) -> envelope_pb2.Chunk:
         """The chunk."""
+
+
+M = TypeVar("M", bound=PartMessage)
 
 
 def kind_of(message: PartMessage | Chunk | None) -> str:
@@ -81,3 +85,31 @@ def any_part_of(message: PartMessage | Chunk, peer: str) -> Envelope | Chunk | L
         f"expected a manifest or a chunk from {peer}, found {kind}; both"
         " sides need one version in common"
     )
+
+
+async def next_part(requests: AsyncIterator[M | Chunk], kind: type[M], wanted: str) -> M:
+    """The next message of a stream, which has to be of `kind` and hold a `wanted`.
+
+    Raises:
+        ProtocolError: it is or holds something else, or there is none.
+    """
+    request = await anext(requests, None)
+    if isinstance(request, kind) and kind_of(request) == wanted:
+        return request
+    raise ProtocolError(
+        f"expected a {wanted}, found {kind_of(request)}; see the comments on {kind.__name__} in"
+        " the .proto files"
+    )
+
+
+async def chunks_in(requests: AsyncIterator[M | Chunk]) -> AsyncIterator[Chunk]:
+    """The rest of a stream, which has to be chunks alone.
+
+    Raises:
+        ProtocolError: it is not.
+    """
+    async for request in requests:
+        part = part_of(request, "the teacher")
+        if isinstance(part, Envelope):
+            raise ProtocolError("expected a chunk, found another manifest; send one manifest")
+        yield part

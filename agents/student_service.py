@@ -9,9 +9,8 @@ Does not own: what a student does (student).
 from collections.abc import AsyncIterator
 from typing import final
 
-from m2kt.errors import ProtocolError, RequestError
+from m2kt.errors import RequestError
 from m2kt.identity import KeyId, PacketId, TransferId
-from m2kt.signing import Envelope
 from m2kt.wire import cards, verdicts
 from m2kt.wire.v1 import student_service_pb2 as pb
 
@@ -19,7 +18,7 @@ from . import views
 from .learner import ExamPaper
 from .offers import offer_key
 from .orders import LearnOrder
-from .parts import Chunk, kind_of, part_of
+from .parts import Chunk, chunks_in, next_part
 from .permissions import Permit
 from .server import Context, Service
 from .student import StudentAgent
@@ -67,7 +66,7 @@ class StudentServicer:
         return pb.LearnResponse(transfer_id=self._agent.learn(order))
 
     async def OfferPacket(self, request_iterator: Incoming, context: Context) -> Outgoing:
-        hello = await _next(request_iterator, "hello")
+        hello = await next_part(request_iterator, pb.OfferPacketRequest, "hello")
         self._agent.permissions.admit(context, Permit.TEACH, hello.hello.domain)
         order = LearnOrder(
             domain=hello.hello.domain,
@@ -80,11 +79,11 @@ class StudentServicer:
         nonce = self._agent.offers.nonce()
         challenge = pb.OfferChallenge(student=cards.card_to_wire(self._agent.card), nonce=nonce)
         yield pb.OfferPacketResponse(challenge=challenge)
-        manifest = await _next(request_iterator, "manifest")
+        manifest = await next_part(request_iterator, pb.OfferPacketRequest, "manifest")
         envelope = cards.envelope_from_wire(manifest.manifest)
         transfer, first = self._agent.offers.admit(teacher, order, envelope, nonce)
         yield pb.OfferPacketResponse(wanted=pb.OfferWanted(transfer_id=transfer, from_chunk=first))
-        await self._agent.offers.receive(transfer, order, _chunks(request_iterator))
+        await self._agent.offers.receive(transfer, order, chunks_in(request_iterator))
         async for event in self._agent.ledger.watch(transfer, after=0):
             yield pb.OfferPacketResponse(event=verdicts.event_to_wire(event))
         yield pb.OfferPacketResponse(settlement=self._settlement(transfer))
@@ -152,21 +151,3 @@ class StudentServicer:
 def student_service(agent: StudentAgent) -> Service:
     """The service, ready to be served."""
     return Service(pb.DESCRIPTOR.services_by_name["StudentService"], StudentServicer(agent))
-
-
-async def _next(requests: Incoming, wanted: str) -> pb.OfferPacketRequest:
-    """The next request, which must be a `wanted`."""
-    request = await anext(requests, None)
-    if isinstance(request, pb.OfferPacketRequest) and kind_of(request) == wanted:
-        return request
-    raise ProtocolError(
-        f"expected a {wanted}, found {kind_of(request)}; see OfferPacket in student_service.proto"
-    )
-
-
-async def _chunks(requests: Incoming) -> AsyncIterator[Chunk]:
-    async for request in requests:
-        part = part_of(request, "the teacher")
-        if isinstance(part, Envelope):
-            raise ProtocolError("expected a chunk, found another manifest; send one manifest")
-        yield part
