@@ -31,3 +31,4 @@ async def test_a_teacher_that_drips_is_given_up(tmp_path):
         assert view.state is TransferState.FAILED
         assert isinstance(view.verdict, Rejected)
         assert view.verdict.reasons == (Reason.DEADLINE,)
+        assert "bytes a second" in view.verdict.details[0]  # and not the deadline of all of it
