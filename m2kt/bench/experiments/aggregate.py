@@ -35,9 +35,9 @@ LIMITS: Final = (
     "CALs are merged by the usual settings of each rule: no scale and no density was searched for.",
     "A root of trust that errs takes its errors with it, and is not heard at all if its concepts"
     " do not fit the student: `weakly` is such a one. Then nothing tells a majority of liars. The"
-    " claim was about that root until a full run fell short of it (0.309); a sound one came then.",
+    " claim was about that root until a full run fell short of it; a sound one came then.",
     "That an accepted lesson holds a lie, and that it is merely worse than the honest run, were one"
-    " claim until the same run; of its 14 lessons 5 held a lie.",
+    " claim until the same run.",
     "Where teachers lack concepts, three liars against two honest ones on one concept look as two"
     " liars against three do: no rule can refuse the one and take the other.",
     "Rules by themselves are compared by what their points say (`read`), by whole lessons only"
