@@ -1,4 +1,4 @@
-"""Files that are named with the digest of their bytes: every read checks it.
+"""Files whose digest is known: every read checks it.
 
 Free of torch.
 
@@ -8,13 +8,13 @@ Does not own: where files lie (store, sealed_packets), how they are written (dis
 
 from pathlib import Path
 
-from m2kt.digest import Digest, digest_of
+from m2kt.digest import Digest, content_digest_of, digest_of
 from m2kt.disk import mapped
 from m2kt.errors import NotFoundError, StoreError
 
 
 def read_checked(path: Path, digest: Digest) -> bytes:
-    """The bytes of a file.
+    """The bytes of a file whose `digest_of` is known.
 
     Raises:
         NotFoundError: there is no such file.
@@ -26,12 +26,12 @@ def read_checked(path: Path, digest: Digest) -> bytes:
         raise _missing(path, digest) from error
     except OSError as error:
         raise StoreError(f"expected to read {path}, found {error}; mend the disk") from error
-    _require_unaltered(path, digest, raw)
+    _require_unaltered(path, digest, digest_of(raw))
     return raw
 
 
 def map_checked(path: Path, digest: Digest) -> memoryview:
-    """The bytes of a file, which are not held in memory (see `mapped`).
+    """A payload in a file, `content_digest_of` it known; not held in memory (see `mapped`).
 
     Raises:
         NotFoundError: there is no such file.
@@ -40,7 +40,7 @@ def map_checked(path: Path, digest: Digest) -> memoryview:
     if not path.exists():
         raise _missing(path, digest)
     view = mapped(path)
-    _require_unaltered(path, digest, view)
+    _require_unaltered(path, digest, content_digest_of(view))
     return view
 
 
@@ -50,9 +50,9 @@ def _missing(path: Path, digest: Digest) -> NotFoundError:
     )
 
 
-def _require_unaltered(path: Path, digest: Digest, found: bytes | memoryview) -> None:
-    if (its := digest_of(found)) != digest:
+def _require_unaltered(path: Path, digest: Digest, found: Digest) -> None:
+    if found != digest:
         raise StoreError(
-            f"expected {path} to have the digest {digest}, found {its}: it was altered or"
+            f"expected {path} to have the digest {digest}, found {found}: it was altered or"
             " damaged; restore it from a backup, or un-learn what refers to it"
         )

@@ -1,11 +1,14 @@
-"""Content digests: BLAKE3, written as `b3:` and 64 hexadecimal characters.
+"""Digests: BLAKE3, written as `b3:` and 64 hexadecimal characters.
 
-Owns: the one kind of digest of M2KT. Free of torch, so a broker can use it.
+Bytes that are short are named by their digest; a payload by the digest of the digests of its
+mebibytes, so that whoever has checked chunks of that length need not hash it again.
+
+Owns: the two kinds of digest of M2KT. Free of torch, so a broker can use it.
 """
 
 import re
 from collections.abc import Iterable
-from typing import Final, NewType, final
+from typing import Final, NewType
 
 from blake3 import blake3
 
@@ -15,22 +18,10 @@ Digest = NewType("Digest", str)
 
 DIGEST_PATTERN: Final = re.compile(r"b3:[0-9a-f]{64}")
 DIGEST_BYTES: Final = 32
-
-
-@final
-class Hasher:
-    """Takes the digest of bytes that come one after another."""
-
-    def __init__(self) -> None:
-        self._hasher = blake3()
-
-    def update(self, part: bytes | memoryview) -> None:
-        """Goes on with `part`."""
-        self._hasher.update(part)
-
-    def digest(self) -> Digest:
-        """Digest of all that came so far; more may come."""
-        return Digest("b3:" + self._hasher.hexdigest())
+BLOCK_BYTES: Final = 1 << 20
+"""Length of every block of a payload but the last."""
+CONTENT_CONTEXT: Final = "m2kt 2026-11-27 content digest over blocks of 1 MiB"
+"""Sets digests of digests apart from digests of bytes (BLAKE3, key derivation mode)."""
 
 
 def digest_of(*parts: bytes | memoryview) -> Digest:
@@ -40,10 +31,38 @@ def digest_of(*parts: bytes | memoryview) -> Digest:
 
 def digest_of_stream(parts: Iterable[bytes | memoryview]) -> Digest:
     """Digest of the concatenation of `parts`, consumed one by one."""
-    hasher = Hasher()
+    hasher = blake3()
     for part in parts:
         hasher.update(part)
-    return hasher.digest()
+    return Digest("b3:" + hasher.hexdigest())
+
+
+def content_digest_of(payload: bytes | memoryview) -> Digest:
+    """Digest of a payload: `content_digest_over` the digests of its blocks."""
+    return content_digest_over(block_digests(payload, BLOCK_BYTES))
+
+
+def content_digest_over(digests: Iterable[Digest]) -> Digest:
+    """Digest of the payload whose blocks of `BLOCK_BYTES` have these digests, in order."""
+    hasher = blake3(derive_key_context=CONTENT_CONTEXT)
+    for digest in digests:
+        hasher.update(raw_digest(digest))
+    return Digest("b3:" + hasher.hexdigest())
+
+
+def content_digest_by(
+    payload: bytes | memoryview, chunk_bytes: int, chunk_digests: Iterable[Digest]
+) -> Digest:
+    """Digest of a payload cut in chunks of known digests: where they are blocks, those will do."""
+    if chunk_bytes == BLOCK_BYTES:
+        return content_digest_over(chunk_digests)
+    return content_digest_of(payload)
+
+
+def block_digests(payload: bytes | memoryview, length: int) -> tuple[Digest, ...]:
+    """Digests of the blocks of `payload`, each of `length` bytes but the last."""
+    view = memoryview(payload)
+    return tuple(digest_of(view[at : at + length]) for at in range(0, len(view), length))
 
 
 def digest_from_text(text: str) -> Digest:

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import final
 
 from m2kt.checked_files import map_checked, read_checked
-from m2kt.digest import Digest, digest_from_text, digest_of, digest_of_stream
-from m2kt.disk import BESIDE, Disk, disk_errors, pieces
+from m2kt.digest import Digest, content_digest_of, digest_from_text, digest_of
+from m2kt.disk import BESIDE, Disk, disk_errors, mapped, pieces
 from m2kt.errors import NotFoundError, PacketError, StoreError
 from m2kt.identity import PacketId
 
@@ -55,7 +55,7 @@ class SealedPackets:
             envelope: Its manifest, as it was signed.
             payload: Its bytes; or a file of them that nobody writes to any more: it gets a
                 second name here, or is copied where the disk gives none.
-            digest: Of the payload, if it is known.
+            digest: Of the payload's content, if it is known.
 
         Raises:
             StoreError: it could not be written.
@@ -66,12 +66,14 @@ class SealedPackets:
                 return
             if isinstance(payload, Path):
                 self._adopt(place.with_suffix(".payload"), payload)
-                parts: Iterable[bytes | memoryview] = pieces(payload)
             else:
                 self._write(place.with_suffix(".payload"), [payload])
-                parts = [payload]
             self._write(place.with_suffix(".manifest"), [envelope])
-            seal = {"manifest": digest_of(envelope), "payload": digest or digest_of_stream(parts)}
+            content = mapped(payload) if isinstance(payload, Path) else payload
+            seal = {
+                "manifest": digest_of(envelope),
+                "content": digest or content_digest_of(content),
+            }
             # Written last: a packet is kept once its seal is there.
             sealed = json.dumps(seal, sort_keys=True).encode()
             self._write(place.with_suffix(".json"), [sealed])
@@ -128,6 +130,6 @@ class SealedPackets:
             raise NotFoundError(f"expected packet {packet_id} to be kept, found no {seal}")
         try:
             digests: dict[str, str] = json.loads(seal.read_bytes())
-            return digest_from_text(digests["manifest"]), digest_from_text(digests["payload"])
+            return digest_from_text(digests["manifest"]), digest_from_text(digests["content"])
         except (OSError, ValueError, KeyError, TypeError, PacketError) as error:
             raise StoreError(f"expected two digests in {seal}, found {error!r}") from error

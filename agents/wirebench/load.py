@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from m2kt.digest import digest_of
+from m2kt.digest import block_digests, content_digest_by
 from m2kt.disk import mapped
 from m2kt.identity import AgentId
 from m2kt.signing import Ed25519Signer, Envelope, verify_envelope
@@ -60,7 +60,7 @@ def made(file: Path, length: int, chunk_bytes: int) -> Load:
 def cut(payload: bytes | memoryview, chunk_bytes: int) -> Load:
     """The payload in chunks, hashed once."""
     view = memoryview(payload)
-    starts = range(0, len(view), chunk_bytes)
+    digests = block_digests(view, chunk_bytes)
     encoded = EncodedPayload(
         teacher=TEACHER,
         domain=DOMAIN,
@@ -68,8 +68,8 @@ def cut(payload: bytes | memoryview, chunk_bytes: int) -> Load:
         description_bytes=0,
         tensors=(TensorEntry("exemplars", Dtype.I8, (len(view),), 0, len(view)),),
         chunk_bytes=chunk_bytes,
-        chunk_digests=tuple(digest_of(view[at : at + chunk_bytes]) for at in starts),
-        content_digest=digest_of(view),
+        chunk_digests=digests,
+        content_digest=content_digest_by(view, chunk_bytes, digests),
     )
     return Load(encoded)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import final
 
-from m2kt.digest import Digest, Hasher, digest_of
+from m2kt.digest import Digest, content_digest_by, content_digest_of, digest_of
 from m2kt.disk import disk_errors, mapped
 from m2kt.errors import ChunkError, IncompleteError
 from m2kt.identity import AgentId, PacketId
@@ -123,7 +123,6 @@ class Assembly:
         self._admitted, self._spool = admitted, spool
         self._into = into
         self._memory = self._room() if spool is None else memoryview(b"")
-        self._whole = Hasher()
         self._next = 0
         if spool is not None:
             with disk_errors(f"open {spool}"):
@@ -161,7 +160,6 @@ class Assembly:
             with disk_errors(f"write {self._spool}"), self._spool.open("r+b") as file:
                 file.seek(start)  # over what a disk that was full has left
                 file.write(data)
-        self._whole.update(data)
         self._next += 1
 
     def resume(self, admitted: AdmittedManifest) -> None:
@@ -174,7 +172,6 @@ class Assembly:
         self._admitted = admitted
         if (mine.chunk_bytes, mine.chunk_digests) != (its.chunk_bytes, its.chunk_digests):
             self._cut(0)
-            self._whole = Hasher()
             if self._spool is None:
                 self._memory = self._room()
 
@@ -192,7 +189,9 @@ class Assembly:
                 f" ask for the rest from chunk {self._next} on"
             )
         payload = self._memory.toreadonly() if self._spool is None else mapped(self._spool)
-        return authenticate(self._admitted, payload, self._whole.digest())
+        its = self._admitted.manifest
+        digest = content_digest_by(payload, its.chunk_bytes, its.chunk_digests)
+        return authenticate(self._admitted, payload, digest)
 
     def _require(self, index: int, data: bytes | memoryview) -> None:
         manifest = self._admitted.manifest
@@ -220,7 +219,6 @@ class Assembly:
                     self._require(self._next, data)
                 except ChunkError:
                     break
-                self._whole.update(data)
                 self._next += 1
         self._cut(self._next)
 
@@ -252,7 +250,7 @@ def authenticate(
     Args:
         admitted: The manifest.
         payload: The bytes.
-        digest: Theirs, if it was taken as they came; by default it is taken here.
+        digest: Of their content, if it is known; by default it is taken here.
 
     Raises:
         IncompleteError: bytes are missing.
@@ -263,7 +261,7 @@ def authenticate(
         raise IncompleteError(
             f"expected {manifest.payload_bytes} bytes, found {len(payload)}; ask for the rest"
         )
-    found = digest or digest_of(payload)
+    found = digest or content_digest_of(payload)
     if len(payload) > manifest.payload_bytes or found != manifest.content_digest:
         raise ChunkError(
             f"expected {manifest.payload_bytes} bytes of digest {manifest.content_digest}, found"

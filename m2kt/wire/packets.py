@@ -14,7 +14,7 @@ import torch
 from google.protobuf.message import DecodeError
 from torch import Tensor
 
-from m2kt.digest import Digest, digest_of
+from m2kt.digest import BLOCK_BYTES, Digest, block_digests, content_digest_by
 from m2kt.disk import LocalDisk, mapped, put_whole
 from m2kt.errors import PacketError, RequestError, ShapeError
 from m2kt.identity import AgentId
@@ -30,7 +30,6 @@ from m2kt.wire.manifest import (
 )
 from m2kt.wire.v1 import packet_pb2 as pb
 
-CHUNK_BYTES: Final = 1024 * 1024
 SCALE: Final = ".scale"
 INTEGERS: Final = "maps.indices"
 RANKS: Final = {"means": 2, "exemplars": 3, INTEGERS: 2, "maps.weights": 2}
@@ -66,13 +65,12 @@ def encode_packet(
     packet: KnowledgePacket,
     *,
     exemplars_as: Dtype = Dtype.F32,
-    chunk_bytes: int = CHUNK_BYTES,
+    chunk_bytes: int = BLOCK_BYTES,
     into: Path | None = None,
 ) -> EncodedPayload:
     """The bytes of `packet` and their digests.
 
-    Only exemplars, by far the largest part, may travel in a shorter type: f16 and bf16
-    round, i8 keeps 1 / 127 of a row's largest magnitude. Means and maps stay exact.
+    Exemplars alone, by far the largest part, may travel in a shorter type; means and maps stay.
 
     Args:
         packet: What to encode.
@@ -86,12 +84,13 @@ def encode_packet(
     """
     if exemplars_as is Dtype.I32 or chunk_bytes < 1:
         raise RequestError(
-            f"expected exemplars as f32, f16, bf16 or i8 and chunks of at least a byte, found"
-            f" {exemplars_as} and {chunk_bytes}"
+            "expected exemplars as f32, f16, bf16 or i8, and chunks of at least a byte,"
+            f" found {exemplars_as} and {chunk_bytes}"
         )
     description = description_of(packet).SerializeToString(deterministic=True)
     entries, parts = _laid_out(_tensors_of(packet, exemplars_as), len(description))
     payload = _written([description, *parts], into)
+    chunks = block_digests(payload, chunk_bytes)
     return EncodedPayload(
         teacher=packet.provenance.teacher,
         domain=packet.provenance.domain,
@@ -99,8 +98,8 @@ def encode_packet(
         description_bytes=len(description),
         tensors=entries,
         chunk_bytes=chunk_bytes,
-        chunk_digests=_digests(memoryview(payload), chunk_bytes),
-        content_digest=digest_of(payload),
+        chunk_digests=chunks,
+        content_digest=content_digest_by(payload, chunk_bytes, chunks),
     )
 
 
@@ -109,11 +108,6 @@ def _written(parts: Sequence[bytes | memoryview], into: Path | None) -> bytes | 
         return b"".join(parts)
     put_whole(LocalDisk(), into, parts)
     return mapped(into)
-
-
-def _digests(view: memoryview, chunk_bytes: int) -> tuple[Digest, ...]:
-    starts = range(0, len(view), chunk_bytes)
-    return tuple(digest_of(view[at : at + chunk_bytes]) for at in starts)
 
 
 def _laid_out(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from m2kt.digest import digest_of
+from m2kt.digest import content_digest_of, digest_of
 from m2kt.errors import (
     CompatibilityError,
     DomainError,
@@ -81,7 +81,7 @@ async def test_on_one_node_of_ray_a_packet_is_lent_through_the_object_store(town
         view, _ = await taught(peer, teacher.address, timeout_s=100)
         assert view.state is TransferState.COMMITTED
     [payload] = (town.folder / "teacher" / "payloads").iterdir()
-    [lent] = await teacher.actor.lent.remote(digest_of(payload.read_bytes()))
+    [lent] = await teacher.actor.lent.remote(content_digest_of(payload.read_bytes()))
     assert bytes(memoryview(await lent)) == payload.read_bytes()
     assert await teacher.actor.lent.remote(digest_of(b"")) == []
     for agent in (student, teacher):

@@ -3,7 +3,7 @@
 import pytest
 
 from m2kt import errors
-from m2kt.digest import digest_of
+from m2kt.digest import content_digest_of
 from m2kt_agents.lecturer import Lecturer, taught
 from m2kt_agents.settings import settings_from
 from tests.simulator import ADDER, DOMAIN
@@ -40,4 +40,4 @@ def test_whose_concepts_have_one_exemplar_each_shows_no_sample_and_has_a_packet(
     assert first is not again
     assert depth == depth_again
     encoded = lecturer.lecture(DOMAIN, 1.0).encoded()
-    assert digest_of(encoded.payload) == encoded.content_digest
+    assert content_digest_of(encoded.payload) == encoded.content_digest

@@ -6,7 +6,7 @@ import pytest
 from packets import tiny_packet
 from sealing import Student, encoded, limited, manifest_message, refused, sealed, signed, signer
 
-from m2kt.digest import digest_of, raw_digest
+from m2kt.digest import content_digest_of, digest_of, raw_digest
 from m2kt.reasons import Reason
 from m2kt.signing import MAX_ENVELOPE_PAYLOAD_BYTES, sign_envelope
 from m2kt.wire.chunks import Assembly
@@ -108,7 +108,7 @@ def test_a_million_empty_traces_are_refused_unread():
     del forged.chunk_digests[:]
     for at in range(0, len(payload), forged.chunk_bytes):
         forged.chunk_digests.append(raw_digest(digest_of(payload[at : at + forged.chunk_bytes])))
-    forged.content_digest = raw_digest(digest_of(payload))
+    forged.content_digest = raw_digest(content_digest_of(payload))
     authentic = Student().receives(signed(forged), payload)
     with refused(Reason.OVERSIZE):
         parse_packet(authentic)

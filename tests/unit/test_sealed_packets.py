@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from m2kt.digest import digest_of
+from m2kt.digest import content_digest_of, digest_of
 from m2kt.disk import LocalDisk, put_whole
 from m2kt.errors import NotFoundError, PacketError, StoreError
 from m2kt.identity import PacketId
@@ -45,7 +45,7 @@ def test_packets_are_kept_sealed_and_the_first_copy_stays(spool: Path):
     packets = packets_in(spool.parent / "packets")
     packets.put(PACKET, b"envelope", spool)
     packets.put(PACKET, b"forged", b"forged")
-    assert packets.manifest(PACKET) == (b"envelope", digest_of(CONTENT))
+    assert packets.manifest(PACKET) == (b"envelope", content_digest_of(CONTENT))
     assert packets.get(PACKET) == (b"envelope", CONTENT)
     assert (packets.payload_bytes(PACKET), packets.payload_bytes(OTHER)) == (7000, 0)
 
@@ -60,7 +60,7 @@ def test_what_was_not_kept_whole_is_not_there(spool: Path):
 
 def test_a_payload_in_a_file_is_not_copied_and_outlives_that_name(spool: Path):
     packets = packets_in(spool.parent / "packets")
-    packets.put(PACKET, b"envelope", spool, digest_of(CONTENT))
+    packets.put(PACKET, b"envelope", spool, content_digest_of(CONTENT))
     assert spool.stat().st_nlink == 2
     spool.unlink()
     assert packets.get(PACKET)[1] == CONTENT

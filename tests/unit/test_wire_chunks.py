@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from packets import equal, tiny_packet
 from sealing import HEADER, TEACHER, Student, encoded, sealed, signer
 
-from m2kt.digest import digest_of
+from m2kt.digest import content_digest_of
 from m2kt.errors import ChunkError, IncompleteError, StoreError
 from m2kt.trust import TrustStore
 from m2kt.wire.chunks import Assembly, seal
@@ -121,7 +121,7 @@ def test_sealing_for_another_student_shares_the_payload():
     second = seal(first.encoded, signer(), replace(HEADER, sequence=2))
     assert second.encoded is first.encoded
     assert second.packet_id != first.packet_id
-    assert digest_of(second.encoded.payload) == first.encoded.content_digest
+    assert content_digest_of(second.encoded.payload) == first.encoded.content_digest
 
 
 @pytest.mark.parametrize("root", [False, True])

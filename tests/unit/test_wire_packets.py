@@ -8,7 +8,7 @@ from hypothesis import given
 from packets import equal, packets, tiny_packet
 from sealing import HEADER, Student, encoded, manifest_message, sealed, signed, signer
 
-from m2kt.digest import digest_of, raw_digest
+from m2kt.digest import content_digest_of, digest_of, raw_digest
 from m2kt.errors import PacketError, RequestError, ShapeError
 from m2kt.tensors import Dtype
 from m2kt.wire.chunks import SealedPacket, seal
@@ -84,7 +84,7 @@ def resealed(whole: EncodedPayload, payload: bytes) -> SealedPacket:
         payload=payload,
         chunk_bytes=len(payload),
         chunk_digests=(digest_of(payload),),
-        content_digest=digest_of(payload),
+        content_digest=content_digest_of(payload),
     )
     return seal(forged, signer(), HEADER)
 
@@ -171,7 +171,7 @@ def test_scales_without_eight_bits_are_refused():
     payload = whole.payload + extra
 
     forged.payload_bytes = forged.chunk_bytes = len(payload)
-    forged.content_digest = raw_digest(digest_of(payload))
+    forged.content_digest = raw_digest(content_digest_of(payload))
     del forged.chunk_digests[:]
     forged.chunk_digests.append(forged.content_digest)
     with pytest.raises(ShapeError, match="of a tensor of type i8"):

@@ -159,7 +159,11 @@ class Manifest(_message.Message):
     chunk_bytes: _builtins.int
     """Length of every chunk but the last. At most 1 MiB."""
     content_digest: _builtins.bytes
-    """BLAKE3 digest of the whole payload, 32 bytes: equal for every audience."""
+    """Digest of the whole payload, 32 bytes, equal for every audience and length of
+    a chunk: BLAKE3 in key derivation mode with the context
+    "m2kt 2026-11-27 content digest over blocks of 1 MiB" of the BLAKE3 digests
+    of the payload's blocks of 1,048,576 bytes (the last may be shorter), joined.
+    """
     @_builtins.property
     def tensors(self) -> _containers.RepeatedCompositeFieldContainer[Global___TensorEntry]:
         """Where each tensor lies. At most 16."""
