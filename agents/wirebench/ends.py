@@ -23,9 +23,9 @@ from ..channel import open_channel
 from ..server import server_options
 from ..settings import Limits, TlsFiles
 from ..tls import server_credentials
-from . import usage
 from .load import MIB, made
 from .streams import RECEIVERS, Sender, Target
+from .usage import Spent, Watch
 
 Progress = list[tuple[float, int]]
 """Seconds since a run began, and the chunk that was handed to gRPC last."""
@@ -43,18 +43,14 @@ class Run:
     Attributes:
         wall_s: Seconds at the receiver.
         length: Bytes of payload.
-        sender_cpu_s: Processor time of the sender's process.
-        receiver_cpu_s: Processor time of the receiver's process.
-        sender_mib: By how much the sender's anonymous memory grew at most.
-        receiver_mib: By how much the receiver's did.
+        sender: What the sender's process used.
+        receiver: What the receiver's did.
     """
 
     wall_s: float
     length: int
-    sender_cpu_s: float
-    receiver_cpu_s: float
-    sender_mib: float
-    receiver_mib: float
+    sender: Spent
+    receiver: Spent
 
     @property
     def mb_per_s(self) -> float:
@@ -64,7 +60,7 @@ class Run:
     @property
     def cpu_s_per_gb(self) -> float:
         """Processor time of both ends for a gigabyte (1e9)."""
-        return (self.sender_cpu_s + self.receiver_cpu_s) / self.length * 1e9
+        return (self.sender.cpu_s + self.receiver.cpu_s) / self.length * 1e9
 
 
 @final
@@ -125,10 +121,8 @@ class Ends:
         run = Run(
             wall_s=received["wall_s"],
             length=received["length"],
-            sender_cpu_s=sent["cpu_s"],
-            receiver_cpu_s=received["cpu_s"],
-            sender_mib=sent["grown_mib"],
-            receiver_mib=received["grown_mib"],
+            sender=sent["spent"],
+            receiver=received["spent"],
         )
         return run, sent["progress"]
 
@@ -204,9 +198,8 @@ class _Sending(_End):
         self._server = None
 
     async def begin(self) -> None:
-        self._watch = usage.PeakWatch()
+        self._watch = Watch()
         self._watch.__enter__()
-        self._before = usage.now()
         self._progress: Progress = []
         if self._sender is not None:
             self._sender.sent = 0
@@ -221,9 +214,8 @@ class _Sending(_End):
 
     async def end(self) -> dict[str, object]:
         self._noting.cancel()
-        cpu_s = usage.now().cpu_s - self._before.cpu_s
         self._watch.__exit__()
-        return {"cpu_s": cpu_s, "grown_mib": self._watch.grown_mib, "progress": self._progress}
+        return {"spent": self._watch.spent, "progress": self._progress}
 
     async def sealed(self) -> int:
         return self._sender.sealed_times if self._sender else 0
@@ -253,19 +245,14 @@ class _Receiving(_End):
             Target(memory, self._folder / f"{way}-{number}.spool", pause_s, packets)
             for number in range(streams)
         ]
-        with usage.PeakWatch() as watch:
-            before, begun = usage.now(), time.perf_counter()
+        with Watch() as watch:
+            begun = time.perf_counter()
             pairs = zip(channels, targets, strict=True)
             taken = await asyncio.gather(*(RECEIVERS[way](*pair) for pair in pairs))
-            wall_s, cpu_s = time.perf_counter() - begun, usage.now().cpu_s - before.cpu_s
+            wall_s = time.perf_counter() - begun
         for channel in channels:
             await channel.close()
-        return {
-            "wall_s": wall_s,
-            "length": sum(taken),
-            "cpu_s": cpu_s,
-            "grown_mib": watch.grown_mib,
-        }
+        return {"wall_s": wall_s, "length": sum(taken), "spent": watch.spent}
 
 
 def mib(count: float) -> int:

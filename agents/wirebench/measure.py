@@ -16,11 +16,12 @@ from m2kt.identity import AgentId
 from m2kt.progress import Progress, Report
 
 from ..certificates import Authority
+from ..settings import TlsFiles
 from .encodings import encodings_of
 from .ends import Ends, Run
 from .fanout import lectures_for
 from .flower import flower_mb_per_s
-from .load import MIB
+from .load import MIB, made
 from .object_store import object_store
 from .streams import SMALL_BYTES
 
@@ -119,7 +120,7 @@ class _Bench:
             chunks = self._chunks(ends)
             crowd = self._crowd(ends)
             slow = self._slow(ends)
-            large = self._large(ends)
+        large = self._large(tls)
         encodings = encodings_of(self._scope, self._report, quick=self._scope.quick)
         figures = self._figures(ways, small, large)
         return Findings(
@@ -129,6 +130,7 @@ class _Bench:
             tables=(
                 _ways_table(ways),
                 _small_table(small, self._plan),
+                _memory_table(large),
                 self._lending.table(),
                 encodings.table(),
             ),
@@ -161,7 +163,10 @@ class _Bench:
             "small_packets_per_s": {
                 name: self._plan.packets_of(name) / run.wall_s for name, run in small.items()
             },
-            "peak_rss_mib": {"sender": large.sender_mib, "receiver": large.receiver_mib},
+            "peak_rss_mib": {
+                "sender": large.sender.grown_mib,
+                "receiver": large.receiver.grown_mib,
+            },
             "fanout": {"students": students, "encode_count": lectures},
             "object_store_ratio": self._lending.ratio,
             "flower_mb_per_s": flower,
@@ -215,10 +220,14 @@ class _Bench:
         due = [Point(x=at, y=min(self._plan.slow_mib - 1.0, at / SLOW_S)) for at, _ in progress]
         return {"handed to gRPC by the sender": sent, "asked for by the receiver at most": due}
 
-    def _large(self, ends: Ends) -> Run:
+    def _large(self, tls: Mapping[str, TlsFiles]) -> Run:
+        """Between two processes that have done nothing before, and so have no freed memory."""
         self._say(f"{self._plan.large_mib} MiB, spooled")
-        ends.offer(self._plan.large_mib * MIB, MIB)
-        return ends.run("spooled")[0]
+        length = self._plan.large_mib * MIB
+        made(self._folder / f"{length}.payload", length, MIB)
+        with Ends(self._folder, tls) as ends:
+            ends.offer(length, MIB)
+            return ends.run("spooled")[0]
 
 
 def _ratio(runs: Ways, one: Way, other: Way) -> float:
@@ -263,8 +272,8 @@ def _ways_table(runs: Ways) -> Table:
                 median(run.mb_per_s for run in its),
                 min(run.mb_per_s for run in its),
                 max(run.mb_per_s for run in its),
-                sum(run.sender_cpu_s for run in its) / size,
-                sum(run.receiver_cpu_s for run in its) / size,
+                sum(run.sender.cpu_s for run in its) / size,
+                sum(run.receiver.cpu_s for run in its) / size,
             )
         )
     return Table(
@@ -285,13 +294,23 @@ def _small_table(runs: Mapping[str, Run], plan: Plan) -> Table:
             (
                 names[way],
                 plan.packets_of(way) / run.wall_s,
-                run.sender_cpu_s / plan.packets_of(way) * 1e6,
-                run.receiver_cpu_s / plan.packets_of(way) * 1e6,
+                run.sender.cpu_s / plan.packets_of(way) * 1e6,
+                run.receiver.cpu_s / plan.packets_of(way) * 1e6,
             )
             for way, run in runs.items()
         ),
         note="Each is signed when it is sent, and verified, admitted and held against its manifest"
         " when it comes.",
+    )
+
+
+def _memory_table(large: Run) -> Table:
+    ends = (("sender", large.sender), ("receiver", large.receiver))
+    return Table(
+        title=f"Anonymous memory while {large.length / MIB:,.0f} MiB stream into a file",
+        head=("process", "MiB before", "MiB at most", "MiB more"),
+        rows=tuple((name, its.before_mib, its.peak_mib, its.grown_mib) for name, its in ends),
+        note="Both processes are new: what they had before is Python, its libraries, gRPC.",
     )
 
 

@@ -13,6 +13,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -45,10 +46,10 @@ class Sender:
     def __init__(self, load: Load) -> None:
         encoded = load.encoded
         self._load = load
-        self._blocks = [bytes(data) for _, data in load.sealed().chunks()][:64]
         self._count = len(encoded.chunk_digests)
         self._signer = Ed25519Signer(KEY)
-        self._small_load = cut(self._blocks[0][:SMALL_BYTES], MIB)
+        self._small_load = cut(bytes(memoryview(encoded.payload)[:SMALL_BYTES]), MIB)
+        self._blocks: list[bytes] = []
         self.sealed_times = 0
         self.sent = 0
 
@@ -69,6 +70,8 @@ class Sender:
             yield Chunk(index, data)
 
     async def _raw(self, request: bytes, context: object) -> AsyncIterator[bytes]:
+        if not self._blocks:  # made when they are wanted: no other way pays for their memory
+            self._blocks = [bytes(data) for _, data in islice(self._load.sealed().chunks(), 64)]
         for number in range(self._count):
             yield self._blocks[number % len(self._blocks)]
 

@@ -10,7 +10,7 @@ from m2kt_agents.wirebench import measure
 from m2kt_agents.wirebench.ends import Ends
 from m2kt_agents.wirebench.fanout import lectures_for
 from m2kt_agents.wirebench.load import MIB, admitted, limits_for, made
-from m2kt_agents.wirebench.usage import PeakWatch
+from m2kt_agents.wirebench.usage import Watch
 
 LENGTH = 4 * MIB + 12345
 
@@ -33,8 +33,8 @@ def test_every_way_brings_all_bytes(ends, way, secure):
     whole = -(-LENGTH // (1 << 18)) * (1 << 18)
     assert run.length in ((LENGTH, whole) if way == "raw" else (LENGTH,))
     assert run.wall_s > 0
-    assert run.sender_cpu_s > 0
-    assert run.receiver_cpu_s > 0
+    assert run.sender.cpu_s > 0
+    assert run.receiver.cpu_s > 0
 
 
 @pytest.mark.slow
@@ -75,12 +75,12 @@ def test_a_packet_is_made_once_for_all_students(tmp_path):
 
 
 def test_memory_that_was_held_for_a_while_is_noticed():
-    with PeakWatch() as watch:
+    with Watch() as watch:
         held = bytearray(b"x") * (48 << 20)
-        while watch.grown_mib < 40:
+        while watch.spent.grown_mib < 40:
             pass
         del held
-    assert 40 <= watch.grown_mib < 90
+    assert 40 <= watch.spent.grown_mib < 90
 
 
 GOOD = {
