@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from m2kt.bench.experiments.experiment import Measure
 
 Run = Callable[..., None]
-OURS: Final = {"wire": "How fast the wire is beside gRPC itself, plain protobuf and Flower."}
+OURS: Final = {
+    "wire": "How fast the wire is beside gRPC itself, plain protobuf and Flower.",
+    "faults": "What students make of ten thousand injected faults, and how soon they go on.",
+}
 """Measured over gRPC, of which m2kt.bench knows nothing."""
 WIDEST: Final = 8
 """Columns of a table that is shown; wider ones stand on the page."""
@@ -79,9 +82,10 @@ def _measure(name: str, scope: Any, out: Path | None, html: Path | None) -> None
 def _loaded(name: str) -> "Measure":
     if name not in OURS:
         return load(name)
-    from .wirebench.measure import measure
+    from .faultbench.measure import measure as of_faults
+    from .wirebench.measure import measure as of_wire
 
-    return measure
+    return {"wire": of_wire, "faults": of_faults}[name]
 
 
 def show(record: Mapping[str, Any]) -> None:

@@ -31,6 +31,7 @@ from m2kt.wire.v1 import teacher_service_pb2 as pb
 from m2kt.wire.v1.teacher_service_pb2_grpc import TeacherServiceServicer
 from m2kt_agents.certificates import Authority
 from m2kt_agents.client import PeerClient
+from m2kt_agents.faultbench import pupil
 from m2kt_agents.launching import MakeHost, RunningAgent, start_agent
 from m2kt_agents.parts import Chunk
 from m2kt_agents.server import RunningServer, Service, serve
@@ -38,38 +39,11 @@ from m2kt_agents.settings import Limits, TlsFiles, settings_from
 from m2kt_agents.views import TransferView
 from tests.packets import tiny_packet
 
-DOMAIN = "arith.mod7"
-
-# A lesson that is learnt in about three seconds: the pupil knows the form of a chain and has
-# every fact wrong; the adder knows + and -, the multiplier knows *.
-PUPIL = {"name": "mod7-flipped", "threads": 1}
+DOMAIN, STUDENT, PATIENT = pupil.DOMAIN, pupil.STUDENT, pupil.PATIENT
+ALIGN = pupil.ALIGN
 ADDER = {"name": "mod7-addsub", "threads": 1}
 MULTIPLIER = {"name": "mod7-mul", "threads": 1}
 EXTRACT = {"traces_per_level": 12}
-ALIGN = {
-    "readout_steps": 20,
-    "readout_batch": 16,
-    "steps": 20,
-    "traces": 6,
-    "own": 6,
-    "learning_rate": 8e-3,
-    "warmup": 3,
-    "cal": {"memory_depth": 0.75, "prefix_depth": 0.0, "projection_width": 64, "key_rank": 32},
-}
-VERIFY = {"probes_per_level": 12}
-STUDENT: Mapping[str, Any] = {
-    "role": "student",
-    "model": PUPIL,
-    "align": ALIGN,
-    "verify": VERIFY,
-    "limits": {"fetch_s": 20.0, "drain_s": 1.0},
-}
-# The same pupil with enough steps to learn two teachers' packets on any processor: with ALIGN
-# the second exam was passed by 5 of 6 seeds, with this by 12 of 12, each with p < 0.001.
-PATIENT: Mapping[str, Any] = {
-    **STUDENT,
-    "align": ALIGN | {"readout_steps": 30, "steps": 50, "learning_rate": 5e-3},
-}
 TEACHER: Mapping[str, Any] = {"role": "teacher", "model": ADDER, "extract": EXTRACT}
 
 

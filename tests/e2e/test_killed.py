@@ -1,7 +1,7 @@
 """A student that is killed at any point holds the old CAL or the new one, and goes on or ends.
 
 Killed: SIGKILL of a process of its own, at every state that a transfer passes and between the
-writes that lead from one to the next. `tests/mortal.py` has the list.
+writes that lead from one to the next. `m2kt_agents.faultbench.mortal` has the list.
 """
 
 import signal
@@ -19,9 +19,9 @@ from m2kt.reasons import Reason
 from m2kt.store import Store
 from m2kt.wire import cards
 from m2kt_agents.client import PeerClient
+from m2kt_agents.faultbench.mortal import Life
 from m2kt_agents.offering import Offer, Settlement, offer
 from m2kt_agents.views import TransferView
-from tests.mortal import Life
 from tests.siege import with_nan
 from tests.simulator import DOMAIN, PATIENT, STUDENT, HostileTeacher, Town, adder, ended, multiplier
 

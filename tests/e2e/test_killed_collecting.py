@@ -17,8 +17,8 @@ from m2kt.wire import cards
 from m2kt.wire.admission import packet_id_of
 from m2kt_agents.broker_client import BrokerClient
 from m2kt_agents.client import PeerClient
+from m2kt_agents.faultbench.mortal import Life
 from tests.crowd import Dawdler
-from tests.mortal import Life
 from tests.simulator import DOMAIN, PATIENT, STUDENT, Town, adder, ended, packet_by, until
 
 pytestmark = pytest.mark.slow
