@@ -1,6 +1,8 @@
 """The demo's cast: who takes part, with which settings and keys, and whom each one trusts.
 
-Owns: `Cast`: settings, keys and trust of every agent of the demo, under one folder.
+Every agent has a certificate of one authority: all that is said goes over mutual TLS.
+
+Owns: `Cast`: settings, keys, certificates and trust of every agent, under one folder.
 Does not own: starting them (actors), what they do (demo).
 """
 
@@ -13,8 +15,9 @@ from m2kt import domains
 from m2kt.identity import AgentCard, AgentId, Role
 from m2kt.trust import TrustStore, save_trust
 
+from .certificates import Authority
 from .credentials import Credentials, load_credentials
-from .settings import Settings, settings_from
+from .settings import Settings, TlsFiles, settings_from
 
 DOMAIN: Final = "arith.mod7"
 TEACHERS: Final = {"adder": "mod7-addsub", "multiplier": "mod7-mul"}
@@ -38,6 +41,10 @@ class Cast:
     credentials: Mapping[str, Credentials]
     trust: TrustStore
 
+    def tls(self, agent: str) -> TlsFiles | None:
+        """What `agent` shows when it dials."""
+        return self.settings[agent].tls
+
     @property
     def observer(self) -> AgentCard:
         """The card by which the demo itself asks for packets."""
@@ -45,13 +52,17 @@ class Cast:
 
 
 def cast(folder: Path, student: Mapping[str, Any]) -> Cast:
-    """Writes keys and trust stores of all agents to `folder`.
+    """Writes keys, certificates and trust stores of all agents to `folder`.
 
     Args:
         folder: A new folder.
         student: Settings of the student, but for its name and role.
     """
-    settings = {name: _settings(folder, name, table) for name, table in _tables(student).items()}
+    authority = Authority(folder.resolve() / "certs")
+    settings = {
+        name: _settings(folder, name, {**table, "tls": _certified(authority, name)})
+        for name, table in _tables(student).items()
+    }
     credentials = {
         name: load_credentials(found, domains.names()) for name, found in settings.items()
     }
@@ -74,6 +85,12 @@ def _tables(student: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         "student": {**student, "role": Role.STUDENT.value},
         OBSERVER: {"role": Role.STUDENT.value},
     }
+
+
+def _certified(authority: Authority, name: str) -> dict[str, str]:
+    """The table [tls] of an agent."""
+    files = authority.issue(AgentId(name), hosts=["127.0.0.1"])
+    return {part: str(getattr(files, part)) for part in ("key", "certificate", "authority")}
 
 
 def _settings(folder: Path, name: str, table: Mapping[str, Any]) -> Settings:

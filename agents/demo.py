@@ -1,7 +1,7 @@
 """The demo: two teachers teach a language model what neither knows alone, on this machine.
 
-Broker, teachers and student are agents hosted by Ray that answer gRPC on 127.0.0.1; all
-that is shown went through the public client. Everything is measured while it runs.
+Broker, teachers and student are agents hosted by Ray that answer gRPC on 127.0.0.1, over
+mutual TLS; all that is shown went through the public client. Everything is measured while it runs.
 
 Owns: what happens in which order, and the record (`demo.json`, `demo.html`).
 Does not own: the cast (cast), measurements (contest, gauge), the page (report).
@@ -28,7 +28,7 @@ from m2kt.wire.cards import verify_receipt
 
 from . import console, contest
 from .broker_client import BrokerClient
-from .cast import DOMAIN, LIAR, TEACHERS, Cast, cast
+from .cast import DOMAIN, LIAR, OBSERVER, TEACHERS, Cast, cast
 from .claims import claims
 from .client import PeerClient
 from .gauge import Gauge
@@ -159,10 +159,13 @@ class Demo:
             broker = self._addresses.get("broker", "")
             self._addresses[name] = await self._stage.start(settings, broker=broker)
             console.say(f"{name} answers at {self._addresses[name]}")
-        self._student = PeerClient(self._addresses["student"])
+        self._student = PeerClient(
+            f"student@{self._addresses['student']}", tls=self._people.tls("student")
+        )
 
     async def _discover(self) -> None:
-        async with BrokerClient(self._addresses["broker"]) as broker:
+        tls = self._people.tls(OBSERVER)
+        async with BrokerClient(self._addresses["broker"], tls=tls) as broker:
             found = await until_registered(broker, len(TEACHERS))
         for card in sorted(found, key=lambda card: card.agent):
             packet = await observed(card.address, self._people, timeout_s=EXAM_S)
@@ -223,7 +226,7 @@ class Demo:
             console.say(f"{name} alone: {exam.mean:.3f}")
 
     async def _teach(self) -> None:
-        addresses = [self._addresses[name] for name in TEACHERS]
+        addresses = [f"{name}@{self._addresses[name]}" for name in TEACHERS]
         view, events = await self._transfer(addresses)
         card, _ = await self._student.describe_student(timeout_s=CALL_S)
         if view.receipt is None or view.state is TransferState.FAILED:
@@ -265,7 +268,7 @@ class Demo:
         questions = self._samples(self._per_level // 4)
         before, head = await self._answers(questions), await self._head()
         address = await self._stage.start(self._people.settings[name], broker="")
-        view, _ = await self._transfer([address])
+        view, _ = await self._transfer([f"{name}@{address}"])
         after = await self._answers(questions)
         self._record["poisoned"] = {
             "agent": name,
@@ -276,9 +279,12 @@ class Demo:
         }
 
     async def _tampered(self) -> None:
-        head, teacher = await self._head(), self._addresses[next(iter(TEACHERS))]
-        async with TamperingRelay(teacher) as relay:
-            view, events = await self._transfer([relay.address])
+        head, teacher, people = await self._head(), next(iter(TEACHERS)), self._people
+        between = TamperingRelay(
+            self._addresses[teacher], serves_as=people.tls(teacher), dials_as=people.tls("student")
+        )
+        async with between as relay:
+            view, events = await self._transfer([f"{teacher}@{relay.address}"])
         self._record["tampered"] = {
             **verdict_row(view),
             "refused_before_parse": {event.state for event in events} <= UNREAD,

@@ -35,7 +35,7 @@ async def observed(address: str, people: Cast, *, timeout_s: float) -> Authentic
         ProtocolError: the teacher sent no manifest.
     """
     nonce, manifest, payload = secrets.token_bytes(NONCE_BYTES), None, bytearray()
-    async with PeerClient(address) as teacher:
+    async with PeerClient(address, tls=people.tls(OBSERVER)) as teacher:
         async for part in teacher.stream_packet(
             DOMAIN, people.observer, nonce, from_chunk=0, timeout_s=timeout_s
         ):

@@ -167,7 +167,10 @@ def _tampered(record: Record) -> str:
         ["bit flipped", tampered["flipped"]],
         ["HEAD moved", _yes(tampered["head_moved"])],
     ]
-    note = "<p>Somebody on the way flips one bit of one chunk of a teacher's stream.</p>"
+    note = (
+        "<p>Somebody on the way, who holds the certificates of both ends, flips one bit of one"
+        " chunk of a teacher's stream.</p>"
+    )
     return section("A tampered stream", note, table(["", ""], rows, numeric=False))
 
 

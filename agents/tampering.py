@@ -1,12 +1,14 @@
 """Somebody on the way: relays a teacher's stream and flips one bit of one chunk.
 
+Over TLS it has to hold the certificates of both ends: that alone must not be enough.
+
 For the demo and for tests of what a student refuses.
 
 Owns: `TamperingRelay`. Does not own: being refused (the student's intake).
 """
 
 from collections.abc import AsyncIterator
-from typing import Any, Self, final
+from typing import Any, Final, Self, final
 
 from grpc import aio
 
@@ -15,7 +17,11 @@ from m2kt.wire.v1 import teacher_service_pb2_grpc as pb_grpc
 
 from .channel import open_channel
 from .server import RunningServer, Service, serve
-from .settings import Limits
+from .settings import Limits, TlsFiles
+
+CHUNK: Final = 0
+BYTE: Final = 1000
+BIT: Final = 3
 
 Context = aio.ServicerContext[Any, Any]
 
@@ -29,17 +35,24 @@ class TamperingRelay(pb_grpc.TeacherServiceServicer):
         flipped: Which bit was flipped, once one was.
     """
 
-    def __init__(self, teacher: str, *, chunk: int = 0, byte: int = 1000, bit: int = 3) -> None:
-        self._channel = open_channel(teacher, tls=None, own_connection=True)
+    def __init__(
+        self,
+        teacher: str,
+        *,
+        serves_as: TlsFiles | None = None,
+        dials_as: TlsFiles | None = None,
+    ) -> None:
+        self._channel = open_channel(teacher, tls=dials_as, own_connection=True)
+        self._tls = serves_as
         self._teacher = pb_grpc.TeacherServiceStub(self._channel)
-        self._chunk, self._byte, self._bit = chunk, byte, bit
         self._server: RunningServer | None = None
         self.address = ""
         self.flipped = ""
 
     async def __aenter__(self) -> Self:
         descriptor = pb.DESCRIPTOR.services_by_name["TeacherService"]
-        self._server = await serve([Service(descriptor, self)], "127.0.0.1:0", limits=Limits())
+        service = Service(descriptor, self)
+        self._server = await serve([service], "127.0.0.1:0", limits=Limits(), tls=self._tls)
         self.address = self._server.address
         return self
 
@@ -73,10 +86,10 @@ class TamperingRelay(pb_grpc.TeacherServiceServicer):
         request.node = ""  # what is lent on a node does not come by here
         call = self._teacher.StreamPacket(request, timeout=context.time_remaining())
         async for part in call:
-            if part.HasField("chunk") and part.chunk.index == self._chunk:
+            if part.HasField("chunk") and part.chunk.index == CHUNK:
                 data = bytearray(part.chunk.data)
-                place = min(self._byte, len(data) - 1)
-                data[place] ^= 1 << self._bit
+                place = min(BYTE, len(data) - 1)
+                data[place] ^= 1 << BIT
                 part.chunk.data = bytes(data)
-                self.flipped = f"bit {self._bit} of byte {place} of chunk {self._chunk}"
+                self.flipped = f"bit {BIT} of byte {place} of chunk {CHUNK}"
             yield part
