@@ -151,11 +151,7 @@ def test_the_ratios_of_ingest_in_the_readme_are_those_of_the_record():
     assert f"{found[1]} times less than a bare loop" in README
 
 
-RECORDED = [name for name in EXPERIMENTS if name != "aggregate"]
-"""All but the one whose full run has not been made yet."""
-
-
-@pytest.mark.parametrize("name", RECORDED)
+@pytest.mark.parametrize("name", EXPERIMENTS)
 def test_the_record_of_an_experiment_is_a_full_one_and_has_its_page(name):
     its = record(name)
     assert (its["experiment"], its["quick"]) == (name, False)
@@ -175,7 +171,7 @@ def figures(part: Any) -> Iterator[str]:
         yield f"{part:.3f}"
 
 
-@pytest.mark.parametrize("name", RECORDED)
+@pytest.mark.parametrize("name", EXPERIMENTS)
 def test_the_row_of_an_experiment_in_the_readme_is_that_of_its_record(name):
     [row] = re.findall(rf"^\| \[`{name}`\]\(m2kt/bench/results/{name}\.html\) \|.*$", README, re.M)
     its = record(name)
