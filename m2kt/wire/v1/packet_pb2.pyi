@@ -51,7 +51,7 @@ class KnowledgePacket(_message.Message):
     @_builtins.property
     def heads(self) -> _containers.RepeatedCompositeFieldContainer[Global___TestedHead]:
         """Attention heads that were tested for being behind the activation maps, also
-        those that failed. None if nobody tested. At most 4096.
+        those that failed. None if nobody tested. At most 16384.
         """
 
     def __init__(
