@@ -33,7 +33,6 @@ def new(config: Config, as_json: Json = False) -> None:
     """Makes a packet key for an agent that has none."""
     settings = read_settings(config)
     signer = Ed25519Signer.generate()
-    settings.key_file.parent.mkdir(parents=True, exist_ok=True)
     signer.save(settings.key_file)
     found = {"agent": settings.name, "key_id": signer.key_id, "file": settings.key_file}
     if as_json:

@@ -104,7 +104,6 @@ def load_credentials(settings: Settings, domains: tuple[str, ...]) -> Credential
     """
     path = settings.key_file
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
         Ed25519Signer.generate().save(path)
         logger.warning("made a new packet key agent=%s file=%s", settings.name, path)
     return Credentials(

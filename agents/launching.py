@@ -13,7 +13,7 @@ from typing import final
 
 from m2kt import domains
 from m2kt.audit import AuditLog
-from m2kt.disk import disk_errors
+from m2kt.disk import LocalDisk, make_folder
 from m2kt.identity import AgentCard, Role
 from m2kt.journal import Journal
 from m2kt.registry import RegistryLimits
@@ -110,8 +110,7 @@ async def start_agent(
     Raises:
         M2KTError: a file, a model or the address is not as it should be.
     """
-    with disk_errors(f"use {settings.data_dir}"):
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
+    make_folder(LocalDisk(), settings.data_dir)
     add_domains(settings)
     if settings.role is Role.BROKER:
         return await _start_broker(settings, clock)

@@ -85,6 +85,7 @@ class Offers:
         else:
             checked.close()
             return transfer, chunks
+        self._lose_patience(transfer, order, self._open[transfer])  # until it sends, or leaves
         return transfer, self._open[transfer].intake.next_chunk
 
     async def receive(
@@ -99,6 +100,7 @@ class Offers:
         offer = self._open.get(transfer)
         if offer is None:  # all of it had come before the teacher was cut off
             return
+        self._keep_patience(offer)
         try:
             await offer.intake.take(paced(chunks, self._resources.limits))
             payload = await offer.intake.finish()

@@ -4,7 +4,7 @@ A file is written beside its place, synced, renamed into it, and its folder sync
 a crash or a power cut there is the old file, or none, or all of the new one (Pillai et
 al., OSDI 2014). Free of torch.
 
-Owns: `Disk`, `LocalDisk`, `put_whole`, `mapped`, `locked`.
+Owns: `Disk`, `LocalDisk`, `put_whole`, `put_private`, `make_folder`, `mapped`, `locked`.
 Does not own: what the files hold (store).
 """
 
@@ -109,7 +109,8 @@ def put_whole(disk: Disk, path: Path, parts: Iterable[bytes | memoryview]) -> No
     """Puts a file in its place: after a crash the old one is there, or none, or all of it.
 
     Raises:
-        StoreError: the disk failed; nothing is in the place that was not there before.
+        StoreError: the disk failed. What was there before is in the place; or the new file, if
+            no more was wanting than that its name survives a power cut.
     """
     beside = path.with_name(path.name + BESIDE)
     with disk_errors(f"write {path}"):
@@ -121,6 +122,37 @@ def put_whole(disk: Disk, path: Path, parts: Iterable[bytes | memoryview]) -> No
             beside.unlink(missing_ok=True)
             raise
         disk.sync(path.parent)
+
+
+def put_private(disk: Disk, path: Path, content: bytes) -> None:
+    """As `put_whole`; and nobody but its owner can read the file, at any moment.
+
+    Raises:
+        StoreError: see `put_whole`.
+    """
+    beside = path.with_name(path.name + BESIDE)
+    with disk_errors(f"write {path}"):
+        beside.unlink(missing_ok=True)
+        os.close(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    put_whole(disk, path, [content])
+
+
+def make_folder(disk: Disk, path: Path) -> None:
+    """Makes a folder, and those above it, that will survive a power cut.
+
+    Raises:
+        StoreError: the disk failed, or something else has that name.
+    """
+    if path.is_dir():
+        return
+    make_folder(disk, path.parent)
+    with disk_errors(f"make the folder {path}"):
+        path.mkdir(exist_ok=True)
+        try:
+            disk.sync(path.parent)
+        except OSError:  # who tries again must not find it made
+            path.rmdir()
+            raise
 
 
 def locked(path: Path) -> IO[bytes]:

@@ -63,6 +63,7 @@ class SealedPackets:
         place = self._place(packet_id)
         with self._guard, disk_errors(f"keep packet {packet_id}"):
             if place.with_suffix(".json").exists():
+                self._disk.sync(place.parent)  # whoever put it there may not have come so far
                 return
             if isinstance(payload, Path):
                 self._adopt(place.with_suffix(".payload"), payload)
@@ -131,5 +132,5 @@ class SealedPackets:
         try:
             digests: dict[str, str] = json.loads(seal.read_bytes())
             return digest_from_text(digests["manifest"]), digest_from_text(digests["content"])
-        except (OSError, ValueError, KeyError, TypeError, PacketError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError, PacketError) as error:
             raise StoreError(f"expected two digests in {seal}, found {error!r}") from error

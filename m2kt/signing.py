@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol, final, runtime_checkable
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InternalError, InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import (
     Ed25519PrivateKey,
     Ed25519PublicKey,
@@ -27,6 +27,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from m2kt.disk import Disk, LocalDisk, make_folder, put_private
 from m2kt.errors import (
     BadSignatureError,
     OversizeError,
@@ -141,24 +142,30 @@ class Ed25519Signer:
         """64 bytes: the signature of `message`."""
         return self._key.sign(message)
 
-    def save(self, path: Path) -> None:
-        """Writes the key to a PEM file that only its owner can read.
+    def save(self, path: Path, *, disk: Disk | None = None) -> None:
+        """Writes the key to a PEM file that only its owner can read; `disk` does all writing.
 
         Raises:
             StoreError: there is a file of that name, or it cannot be written.
         """
+        disk = disk or LocalDisk()
         pem = self._key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        make_folder(disk, path.parent)
+        mine = path.with_name(f"{path.name}.{os.getpid()}")  # others may make a key too
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(handle, "wb") as file:
-                file.write(pem)
-                file.flush()
-                os.fsync(file.fileno())
+            put_private(disk, mine, pem)
+            os.link(mine, path)  # whole or not at all, and never over another key
+            try:
+                disk.sync(path.parent)
+            except OSError:  # nobody may sign with a key that a power cut takes away
+                path.unlink()
+                raise
         except OSError as error:
             raise StoreError(
                 f"expected to write a new key to {path}, found {error}; choose another name"
             ) from error
+        finally:
+            mine.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, path: Path) -> "Ed25519Signer":
@@ -170,7 +177,7 @@ class Ed25519Signer:
         try:
             mode, pem = path.stat().st_mode & 0o777, path.read_bytes()
             key = load_pem_private_key(pem, password=None)
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, UnsupportedAlgorithm, InternalError) as error:
             raise StoreError(f"expected a private key in {path}, found {error}") from error
         if mode & 0o077 and os.name == "posix":
             raise StoreError(

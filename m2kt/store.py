@@ -27,7 +27,7 @@ from torch import Tensor
 
 from m2kt.checked_files import read_checked
 from m2kt.digest import Digest, digest_from_text, digest_of
-from m2kt.disk import BESIDE, Disk, LocalDisk, disk_errors, locked, put_whole
+from m2kt.disk import BESIDE, Disk, LocalDisk, disk_errors, locked, make_folder, put_whole
 from m2kt.errors import M2KTError, StoreError
 from m2kt.history import (
     EMPTY,
@@ -81,11 +81,13 @@ class Store:
 
     def _open(self) -> None:
         for folder in (self.root, *(self.root / name for name in ("objects", "states", "packets"))):
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self._disk, folder)
         self._lock = locked(self.root / "lock")
         for leftover in self.root.rglob("*" + BESIDE):
             leftover.unlink()
         self._begin()
+        # Who was killed may have moved HEAD and not synced it: what is read now is there for good.
+        self._disk.sync(self.root)
 
     def _begin(self) -> None:
         head, first = self.root / "HEAD", self._path("states", EMPTY.digest)
@@ -147,7 +149,7 @@ class Store:
         raw = read_checked(self._path("states", digest), digest)
         try:
             return decoded(raw)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise StoreError(
                 f"expected state {digest} to be of format {FORMAT}, found {error!r}; update this"
                 " software"

@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
-from m2kt.disk import LocalDisk, disk_errors, put_whole
+from m2kt.disk import Disk, LocalDisk, make_folder, put_whole
 from m2kt.errors import (
     M2KTError,
     RequestError,
@@ -44,6 +44,10 @@ SMALL_ORDER_Y: Final = frozenset(
         ),
     }
 )
+
+
+_UNREADABLE: Final = (RecursionError, OverflowError)
+"""What JSON raises that is nested too deeply, and what an infinite number does as a version."""
 
 
 def key_id_of(public_key: bytes) -> KeyId:
@@ -232,7 +236,7 @@ def load_trust(path: Path) -> TrustStore:
         return _from_json(json.loads(path.read_text(encoding="utf-8")))
     except M2KTError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, *_UNREADABLE) as error:
         raise StoreError(
             f"expected a trust store in {path}, found {type(error).__name__}: {error};"
             " restore it from a copy or enrol the keys again"
@@ -257,8 +261,8 @@ def _loaded(path: Path, _mtime_ns: int, _inode: int, _bytes: int) -> TrustStore:
     return load_trust(path)
 
 
-def save_trust(path: Path, trust: TrustStore) -> None:
-    """Replaces the file by a newer version, atomically.
+def save_trust(path: Path, trust: TrustStore, *, disk: Disk | None = None) -> None:
+    """Replaces the file by a newer version, atomically; `disk` does all writing.
 
     Raises:
         StoreError: the file holds the same or a newer version, or cannot be written.
@@ -284,9 +288,9 @@ def save_trust(path: Path, trust: TrustStore) -> None:
         "enrolled": keys,
         "revoked": dict(sorted(trust.revoked.items())),
     }
-    with disk_errors(f"make the folder of {path}"):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    put_whole(LocalDisk(), path, [(json.dumps(content, indent=2) + "\n").encode()])
+    disk = disk or LocalDisk()
+    make_folder(disk, path.parent)
+    put_whole(disk, path, [(json.dumps(content, indent=2) + "\n").encode()])
 
 
 def _from_json(content: dict[str, Any]) -> TrustStore:

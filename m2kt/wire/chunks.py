@@ -223,12 +223,18 @@ class Assembly:
         self._cut(self._next)
 
     def _cut(self, count: int) -> None:
-        """Keeps the first `count` chunks."""
+        """Keeps the first `count` chunks; none of a file that would change under another name."""
         length = min(count * self._admitted.manifest.chunk_bytes, self._held_bytes())
         self._next = count
         if self._spool is not None:
-            with disk_errors(f"cut {self._spool}"), self._spool.open("r+b") as file:
-                file.truncate(length)
+            with disk_errors(f"cut {self._spool}"):
+                there = self._spool.stat()
+                if there.st_nlink > 1 and there.st_size != length:  # it was sealed meanwhile
+                    self._next = length = 0
+                    self._spool.unlink()
+                    self._spool.touch(mode=0o600)
+                with self._spool.open("r+b") as file:
+                    file.truncate(length)
 
     def _room(self) -> memoryview:
         """Memory for the payload: as long as a signed manifest says that is within limits."""
