@@ -14,18 +14,18 @@ Does not own: packet keys (m2kt.signing), TLS itself (tls), what a caller may do
 
 import datetime
 import ipaddress
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, final
 
 from cryptography import x509
+from cryptography.exceptions import InternalError, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from m2kt.disk import LocalDisk, disk_errors, put_whole
+from m2kt.disk import LocalDisk, make_folder, put_private, put_whole
 from m2kt.errors import RequestError, StoreError
 from m2kt.identity import AgentId
 
@@ -37,6 +37,16 @@ AUTHORITY_DAYS: Final = 3650
 LEAF_DAYS: Final = 90
 _EARLIER: Final = datetime.timedelta(minutes=5)
 """How much earlier than now a certificate begins: clocks differ."""
+_UNREADABLE: Final = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    InternalError,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
+"""What reading a certificate or key raises that is none, or of a kind that nobody uses."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,11 +187,14 @@ def described(file: Path) -> CertificateView:
         StoreError: there is none.
     """
     try:
-        certificate = x509.load_pem_x509_certificate(file.read_bytes())
-    except (OSError, ValueError) as error:
+        return _view(x509.load_pem_x509_certificate(file.read_bytes()))
+    except (OSError, *_UNREADABLE) as error:
         raise StoreError(
             f"expected a certificate in {file}, found {error}; make one (m2kt certs issue)"
         ) from error
+
+
+def _view(certificate: x509.Certificate) -> CertificateView:
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
@@ -202,7 +215,7 @@ def belong_together(key: bytes, certificate: bytes) -> bool:
     try:
         private = serialization.load_pem_private_key(key, password=None)
         return private.public_key() == x509.load_pem_x509_certificate(certificate).public_key()
-    except (ValueError, TypeError):
+    except _UNREADABLE:
         return False
 
 
@@ -247,8 +260,7 @@ def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
 
 
 def _write(path: Path, certificate: x509.Certificate) -> None:
-    with disk_errors(f"make the folder of {path}"):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(LocalDisk(), path.parent)
     put_whole(LocalDisk(), path, [certificate.public_bytes(serialization.Encoding.PEM)])
 
 
@@ -259,14 +271,8 @@ def _write_private(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    with disk_errors(f"write {path}"):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(path.name + ".new")
-        beside.unlink(missing_ok=True)
-        handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(pem)
-        beside.replace(path)
+    make_folder(LocalDisk(), path.parent)
+    put_private(LocalDisk(), path, pem)
 
 
 def _read_pair(
@@ -275,14 +281,13 @@ def _read_pair(
     try:
         key = serialization.load_pem_private_key(key_file.read_bytes(), password=None)
         certificate = x509.load_pem_x509_certificate(certificate_file.read_bytes())
-    except (OSError, ValueError, TypeError) as error:
+        of_key = certificate.public_key()
+    except (OSError, *_UNREADABLE) as error:
         raise StoreError(
             f"expected an authority in {key_file.parent}, found {error}; restore its files, or"
             " choose another folder"
         ) from error
-    if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != (
-        certificate.public_key()
-    ):
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != of_key:
         raise StoreError(
             f"expected {key_file} and {certificate_file} to belong together, found that they do"
             " not; restore both"

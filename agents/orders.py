@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Final
 
 from m2kt.digest import digest_of
-from m2kt.errors import RequestError
+from m2kt.errors import RequestError, StoreError
 from m2kt.identity import KeyId, PacketId, TransferId
 from m2kt.journal import Transfer
 
@@ -130,10 +130,20 @@ class LearnOrder:
 
 
 def order_from_json(text: str) -> LearnOrder:
-    """From JSON; inverse of `LearnOrder.to_json`."""
-    found = json.loads(text)
-    named = {name: tuple(found.get(name, ())) for name in ("teachers", "packets", "unlearnt")}
-    return LearnOrder(**{**found, **named})
+    """From JSON; inverse of `LearnOrder.to_json`.
+
+    Raises:
+        StoreError: it is no order, or one of a newer version of this software.
+    """
+    try:
+        found = json.loads(text)
+        named = {name: tuple(found.get(name, ())) for name in ("teachers", "packets", "unlearnt")}
+        return LearnOrder(**{**found, **named})
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise StoreError(
+            f"expected an order to learn, found {str(error)[:200]}; update this software, or"
+            " restore the journal from a backup"
+        ) from error
 
 
 def packet_source(packet: PacketId) -> str:

@@ -249,7 +249,7 @@ def read_settings(path: Path, environ: Mapping[str, str] = os.environ) -> Settin
     """
     try:
         table = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # TOMLDecodeError is a ValueError
         raise RequestError(
             f"expected settings in TOML at {path}, found none: {error}; write the file, or name"
             " another one"
@@ -261,6 +261,9 @@ def settings_from(table: Table, *, base: Path, environ: Mapping[str, str]) -> Se
     """Settings from a parsed TOML file in folder `base`; see `read_settings`."""
     merged = _overridden(table, environ)
     rules = {name: merged.pop(name) for name in RULES if name in merged}
+    for which, its in rules.items():
+        if not isinstance(its, dict):
+            raise RequestError(f"expected a table [{which}], found {its!r:.80}; correct the file")
     merged.setdefault("data_dir", f"data/{merged.get('name', '')}")
     for place, name in _paths(merged, base):
         place[name] = str(base / str(place[name]))
@@ -298,6 +301,11 @@ def _overridden(table: Table, environ: Mapping[str, str]) -> dict[str, Any]:
         place = merged
         for name in tables:
             place = place.setdefault(name, {})
+            if not isinstance(place, dict):
+                raise RequestError(
+                    f"expected {variable[:80]} to name a key of a table, found that {name[:80]} is"
+                    " none; correct the variable"
+                )
         place[key] = _read_value(text)
     return merged
 
@@ -305,7 +313,7 @@ def _overridden(table: Table, environ: Mapping[str, str]) -> dict[str, Any]:
 def _read_value(text: str) -> object:
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # no TOML, or none that can be read
         return text
 
 
@@ -322,4 +330,7 @@ def _paths(table: dict[str, Any], base: Path) -> list[tuple[dict[str, Any], str]
 
 
 def _is_model(folder: Path) -> bool:
-    return any((folder / name).is_file() for name in MODEL_FILES)
+    try:
+        return any((folder / name).is_file() for name in MODEL_FILES)
+    except OSError:  # too long for a name of a file
+        return False

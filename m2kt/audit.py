@@ -195,7 +195,8 @@ def _chained(before: Digest, *entry: object) -> Digest:
 def _facts(number: int, raw: str) -> dict[str, str]:
     try:
         found: dict[str, str] = dict(json.loads(raw))
-    except (ValueError, TypeError) as error:
+        _canonical(found).encode()  # texts that cannot be told, keys that cannot be sorted
+    except (ValueError, TypeError, RecursionError) as error:
         raise TamperedError(
             f"expected the facts of entry {number}, found {error}; somebody changed them"
         ) from error

@@ -3,7 +3,7 @@
 Write-ahead log and `synchronous=FULL`; every change is a transaction; several threads may
 use it, one at a time; its errors are ours. Free of torch.
 
-Owns: `Database`.
+Owns: `Database`, `readable`.
 Does not own: the tables and what they mean (journal).
 """
 
@@ -15,6 +15,22 @@ from pathlib import Path
 from typing import Any, final
 
 from m2kt.errors import StoreError
+
+
+@contextmanager
+def readable() -> Iterator[None]:
+    """What is read inside was written by us: whatever cannot be read was damaged or changed.
+
+    Raises:
+        StoreError: it cannot be read.
+    """
+    try:
+        yield
+    except (ValueError, TypeError, RecursionError) as error:
+        raise StoreError(
+            f"expected what this software has written, found {str(error)[:200]}; restore the file"
+            " from a backup"
+        ) from error
 
 
 @final
@@ -81,7 +97,7 @@ class Database:
     def _errors(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError, MemoryError) as error:  # damage claims any size
             raise StoreError(
                 f"expected to use the database {self._path}, found {error}; free space, mend"
                 " permissions, or restore the file from a backup"

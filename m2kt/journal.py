@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, final
 
-from m2kt.database import Database
+from m2kt.database import Database, readable
 from m2kt.digest import digest_of
 from m2kt.errors import NotFoundError, RequestError, StoreError
 from m2kt.identity import PacketId, TransferId
@@ -315,6 +315,7 @@ def _same_request(earlier: Transfer, now: Transfer) -> Transfer:
     return earlier
 
 
+@readable()
 def _transfer(row: Sequence[Any]) -> Transfer:
     transfer, domain, request, state, packets, outcome, created_at_s, updated_at_s = row
     return Transfer(
@@ -329,6 +330,7 @@ def _transfer(row: Sequence[Any]) -> Transfer:
     )
 
 
+@readable()
 def _event(transfer: TransferId, row: Sequence[Any]) -> Event:
     number, at_s, state, message, figures = row
     return Event(

@@ -14,13 +14,15 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
-from itertools import permutations
+from itertools import pairwise
 from typing import Final, final
 
 from m2kt.domain import ConceptSpec, Domain, Question, Recall, Step, Trace, lines_of
 from m2kt.errors import PacketError, RequestError
 
 LONGEST_CHAIN: Final = 4
+MOST_OPERATIONS: Final = 64
+"""Of the longest chain of any domain: a trace that travels has no more steps."""
 _SHOWN: Final = 80
 _NAME: Final = re.compile(r"[a-z0-9]+(?:[.-][a-z0-9]+)*")
 _RESERVED: Final = re.compile(r"[=#/\s]")
@@ -287,8 +289,11 @@ def _check(
     """Refuses a domain whose texts could not be read back."""
     if not _NAME.fullmatch(name):
         raise RequestError(f"expected a name such as 'arith.mod7', found {name[:_SHOWN]!r}")
-    if not operations or longest < 1:
-        raise RequestError(f"expected operations and a longest chain of at least 1 in {name}")
+    if not operations or not 1 <= longest <= MOST_OPERATIONS:
+        raise RequestError(
+            f"expected operations and a longest chain of 1 to {MOST_OPERATIONS} in {name}, found"
+            f" {len(operations)} and {longest}; correct the domain"
+        )
     _check_code(f"symbols of {name}", symbols)
     _check_code(f"signs of {name}", [its.sign for its in operations])
     _check_code(f"links of {name}", [o.sign + right for o in operations for right in o.operands])
@@ -309,7 +314,7 @@ def _check_code(which: str, texts: Sequence[str]) -> None:
         raise RequestError(
             f"expected {which} without spaces, '=', '#' and '/', found {bad[:3] or 'none at all'}"
         )
-    clash = next(((a, b) for a, b in permutations(texts, 2) if b.startswith(a)), None)
+    clash = next(((a, b) for a, b in pairwise(sorted(texts)) if b.startswith(a)), None)
     if clash:
         raise RequestError(
             f"expected {which} of which none begins another, found {clash[0]!r} and {clash[1]!r};"

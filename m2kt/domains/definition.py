@@ -44,7 +44,7 @@ def read(path: Path) -> Chains | Relations:
         if path.stat().st_size > LARGEST:
             raise RequestError(f"expected at most {LARGEST} bytes in {path}, found more")
         found = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # TOMLDecodeError is a ValueError
         raise RequestError(
             f"expected a domain in TOML at {path}, found: {error}; m2kt/domains/README.md shows one"
         ) from error

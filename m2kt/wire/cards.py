@@ -11,9 +11,10 @@ from typing import Final, TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
-from m2kt.errors import BadSignatureError, PacketError
+from m2kt.errors import BadSignatureError, OversizeError, PacketError
 from m2kt.identity import AgentCard, AgentId, KeyId, ModelCard, PacketId, Role, TransferId, agent_id
 from m2kt.signing import (
+    MAX_SIGNATURES,
     Envelope,
     Signature,
     Signer,
@@ -110,7 +111,16 @@ def envelope_to_wire(envelope: Envelope) -> envelope_pb2.Envelope:
 
 
 def envelope_from_wire(message: envelope_pb2.Envelope) -> Envelope:
-    """The envelope of a message. Nothing in it has been checked."""
+    """The envelope of a message. Nothing in it has been checked but how many signed.
+
+    Raises:
+        OversizeError: more did than may: empty ones take two bytes each, and far more here.
+    """
+    if len(message.signatures) > MAX_SIGNATURES:
+        raise OversizeError(
+            f"expected an envelope of at most {MAX_SIGNATURES} signatures, found"
+            f" {len(message.signatures)}; send less"
+        )
     signatures = tuple(Signature(KeyId(s.key_id), s.signature) for s in message.signatures)
     return Envelope(message.payload_type, message.payload, signatures)
 
@@ -121,10 +131,10 @@ def envelope_to_bytes(envelope: Envelope) -> bytes:
 
 
 def envelope_from_bytes(raw: bytes) -> Envelope:
-    """The envelope in `raw`. Nothing in it has been checked.
+    """The envelope in `raw`. Nothing in it has been checked but how many signed.
 
     Raises:
-        PacketError: `raw` is no envelope.
+        PacketError: `raw` is no envelope, or one of too many signatures.
     """
     return envelope_from_wire(read(envelope_pb2.Envelope, raw))
 

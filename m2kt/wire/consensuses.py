@@ -8,9 +8,13 @@ Owns: the messages of a `Consensus`. Does not own: the verdict that it stands in
 from typing import Final
 
 from m2kt.consensus import Consensus, Decision, Fate, Opinion, Standing, Voice
+from m2kt.errors import OversizeError
 from m2kt.identity import AgentId
 from m2kt.wire.numbers import reason_from_wire, reason_to_wire, value_of
 from m2kt.wire.v1 import verdict_pb2 as pb
+
+MOST: Final = 1 << 14
+"""Standings, opinions, and voices of all opinions: empty ones take few bytes, and time here."""
 
 _DECISIONS: Final = {
     number: Decision(name.removeprefix("DECISION_").lower())
@@ -44,7 +48,15 @@ def consensus_from_wire(message: pb.Consensus) -> Consensus:
 
     Raises:
         PacketError: a decision, or what became of a voter, is unknown.
+        OversizeError: there are more standings, opinions or voices than `MOST`.
     """
+    voices = sum(len(its.voices) for its in message.opinions)
+    found = max(len(message.standings), len(message.opinions), voices)
+    if found > MOST:
+        raise OversizeError(
+            f"expected at most {MOST} standings, opinions and voices of a consensus, found"
+            f" {found}; send less"
+        )
     counts = dict.fromkeys(Decision, 0)
     for its in message.decisions:
         counts[value_of(_DECISIONS, its.decision, "a decision")] = its.count

@@ -73,6 +73,7 @@ def require_modest(message: pb.KnowledgePacket, limits: WireLimits) -> None:
     _require_few("tested heads", [len(message.heads)], limits.concepts)
     _require_few("ancestors", [len(about.base_lineage)], limits.steps)
     _require_few("steps of a trace", (len(t.steps) for t in message.traces), limits.steps)
+    _require_few("steps", [sum(len(t.steps) for t in message.traces)], limits.all_steps)
     operands = (len(step.operands) for trace in message.traces for step in trace.steps)
     _require_few("operands of a step", operands, limits.steps)
     lengths = (len(text.encode()) for text in _texts(message))

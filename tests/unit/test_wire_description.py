@@ -27,12 +27,20 @@ def test_words_survive_their_message(packet):
         ("traces", "5 traces, found 6"),
         ("symbols", "6 symbols, found 7"),
         ("steps", "at most 1 operands of a step, found 2"),
+        ("all_steps", "at most 5 steps, found 6"),
         ("string_bytes", "bytes of a text"),
     ],
 )
 def test_every_count_and_text_has_a_limit(limit, message):
     described = description_of(tiny_packet())
-    tight = {"concepts": 7, "traces": 5, "symbols": 6, "steps": 1, "string_bytes": 66}[limit]
+    tight = {
+        "concepts": 7,
+        "traces": 5,
+        "symbols": 6,
+        "steps": 1,
+        "all_steps": 5,
+        "string_bytes": 66,
+    }[limit]
     require_modest(described, WireLimits())
     with pytest.raises(OversizeError, match=message):
         require_modest(described, replace(WireLimits(), **{limit: tight}))
