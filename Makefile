@@ -49,7 +49,8 @@ mutations: setup ## takes out one defence at a time and sees that its tests fail
 conformance: setup ## a reader of the wire format against frozen vectors: READER="COMMAND", by default ours
 	$(BIN)/python -m tests.wire.conformance $(if $(READER),--reader "$(READER)")
 
-fuzz: setup     ## mutated bytes for every parser, SECONDS for each target
+fuzz: setup     ## every parser on bytes that nobody wrote, guided by coverage: SECONDS each
+	$(BIN)/python -m pip install --quiet -c constraints.txt atheris
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
 
 check: lint types layers budgets proto-check test ## everything that CI runs

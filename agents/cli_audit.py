@@ -4,7 +4,7 @@ Owns: these commands. Does not own: the log (m2kt.audit).
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.markup import escape
@@ -31,6 +31,10 @@ Witnessed = Annotated[
     list[str] | None,
     typer.Option("--told", help="NUMBER:DIGEST of an entry, as a receipt has it; repeatable."),
 ]
+
+
+MOST_DIGITS: Final = 18
+"""Of the number of an entry."""
 
 
 @app.command()
@@ -87,7 +91,7 @@ def _signer(settings: Settings) -> Ed25519Signer:
 
 def _told(text: str) -> tuple[int, Digest]:
     number, _, digest = text.partition(":")
-    if not number.isdecimal():
+    if not number.isdecimal() or len(number) > MOST_DIGITS:
         raise RequestError(f"expected NUMBER:DIGEST, found {text[:80]!r}; see a receipt")
     return int(number), digest_from_text(digest)
 
