@@ -156,8 +156,10 @@ async def test_a_worker_in_a_process_of_its_own_is_called_and_comes_back_when_it
             except M2KTError:
                 await asyncio.sleep(0.2)
     await host.close()
-    with pytest.raises(M2KTError, match="gone"):
-        await host.call("card")
+    async with asyncio.timeout(60):
+        with pytest.raises(M2KTError, match="gone"):  # noqa: PT012  # one call or some
+            while True:  # until it is: what was asked a moment before may still be answered
+                await host.call("card")
 
 
 async def launched(town: Town, names: list[str], table, **changes) -> list[actors.Launched]:
