@@ -15,8 +15,8 @@ from typing import Final, Generic, TypeVar, final
 
 T = TypeVar("T")
 
-AHEAD: Final = 4
-"""Items that may wait for the thread."""
+AHEAD: Final = 1
+"""Items that may wait for the thread: a chunk that waits long has left the processor's cache."""
 
 
 async def overlapped(items: AsyncIterator[T], work: Callable[[T], object]) -> None:
