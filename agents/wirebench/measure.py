@@ -68,7 +68,7 @@ class Plan:
     """
 
     mib: int = 256
-    rounds: int = 7
+    rounds: int = 15
     chunks_kib: tuple[int, ...] = (64, 256, 512, 1024, 2048, 4096)
     students: tuple[int, ...] = (1, 2, 5, 10)
     packets: int = 10_000
