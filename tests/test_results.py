@@ -15,6 +15,7 @@ from m2kt.bench.experiments.experiment import FORMAT as EXPERIMENT
 from m2kt.bench.ingest import FORMAT as INGEST
 from m2kt.bench.transfer import FORMAT
 from m2kt.verify import VerifyRules
+from m2kt_agents.cli_experiments import OURS
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "m2kt" / "bench" / "results"
@@ -151,7 +152,7 @@ def test_the_ratios_of_ingest_in_the_readme_are_those_of_the_record():
     assert f"{found[1]} times less than a bare loop" in README
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize("name", [*EXPERIMENTS, *OURS])
 def test_the_record_of_an_experiment_is_a_full_one_and_has_its_page(name):
     its = record(name)
     assert (its["experiment"], its["quick"]) == (name, False)
@@ -171,7 +172,7 @@ def figures(part: Any) -> Iterator[str]:
         yield f"{part:.3f}"
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize("name", [*EXPERIMENTS, *OURS])
 def test_the_row_of_an_experiment_in_the_readme_is_that_of_its_record(name):
     [row] = re.findall(rf"^\| \[`{name}`\]\(m2kt/bench/results/{name}\.html\) \|.*$", README, re.M)
     its = record(name)

@@ -4,10 +4,11 @@ Owns: `encodings_of`. Does not own: the types (m2kt.wire.packets), a lesson (m2k
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from statistics import fmean
-from typing import Final
+from typing import Final, TypeVar
 
 from zstandard import ZstdCompressor
 
@@ -34,6 +35,8 @@ REVEAL: Final = 0.2
 """Share of the facts that traces show: the rest the student has from exemplars alone."""
 TYPES: Final = (Dtype.F32, Dtype.BF16, Dtype.F16, Dtype.I8)
 SEEDS: Final = (0, 1, 2)
+TIMES: Final = 7
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,19 +137,24 @@ def _sent(
     """The packet as it comes out of a payload of that type; what that took is noted."""
     del model, grammar
     post = Post(packet.provenance.teacher)
-    begun = time.perf_counter()
-    payload = encode_packet(packet, exemplars_as=kind).payload
-    encoded = time.perf_counter()
-    received = post.deliver(packet, kind).packet.packet
-    read = time.perf_counter()
-    packed = ZstdCompressor(level=1).compress(payload)
-    ended = time.perf_counter()
-    encode_ms = (encoded - begun) * 1e3
+    encode_ms, encoded = _timed(lambda: encode_packet(packet, exemplars_as=kind))
+    both_ms, received = _timed(lambda: post.deliver(packet, kind).packet.packet)
+    zstd_ms, packed = _timed(lambda: ZstdCompressor(level=1).compress(encoded.payload))
     costs[kind] = Encoded(
-        length=len(payload),
+        length=len(encoded.payload),
         encode_ms=encode_ms,
-        decode_ms=max(0.0, (read - encoded) * 1e3 - encode_ms),
+        decode_ms=max(0.0, both_ms - encode_ms),
         zstd_length=len(packed),
-        zstd_ms=(ended - read) * 1e3,
+        zstd_ms=zstd_ms,
     )
     return received
+
+
+def _timed(work: Callable[[], T]) -> tuple[float, T]:
+    """The least of some times that it takes, in milliseconds, and what it gives."""
+    found, times = work(), []
+    for _ in range(TIMES):
+        begun = time.perf_counter()
+        found = work()
+        times.append((time.perf_counter() - begun) * 1e3)
+    return min(times), found
