@@ -216,9 +216,7 @@ class Fetcher:
                 return Refusal(address, its.reason, its.detail)
         nonce, neighbours = secrets.token_bytes(NONCE_BYTES), self._resources.neighbours
         nodes = [neighbours.node] if neighbours is not None else []
-        # A connection of its own: one that died in silence is not used for the next packet.
-        connection = PeerClient(address, tls=self._resources.tls, own_connection=True)
-        async with self._streams, connection as peer:
+        async with self._streams, PeerClient(address, tls=self._resources.tls) as peer:
 
             def ask(first: int, timeout_s: float) -> Parts:
                 return peer.stream_packet(

@@ -20,7 +20,8 @@ from dataclasses import asdict
 from pathlib import Path
 from queue import Queue
 
-from tests.defences import MUTATIONS, Mutation
+from tests import defences, defences_of_agents
+from tests.defences import Mutation
 
 ROOT = Path(__file__).parents[1]
 COPIED = ("m2kt", "agents", "tests", "proto", "deploy", "pyproject.toml", "README.md")
@@ -70,7 +71,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, help="File for the outcome.")
     parser.add_argument("--workers", type=int, default=2)
     told = parser.parse_args(arguments)
-    chosen = [its for its in MUTATIONS if told.only in its.defence]
+    chosen = [
+        its
+        for its in (*defences.MUTATIONS, *defences_of_agents.MUTATIONS)
+        if told.only in its.defence
+    ]
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(told.workers) as pool:
         free: Queue[Path] = Queue()
         for copy in copies(told.workers, Path(folder)):

@@ -12,6 +12,7 @@ from m2kt.reasons import Reason
 from m2kt.wire import cards, verdicts
 from m2kt.wire.v1 import student_service_pb2 as pb
 from m2kt_agents.errors import peer_errors
+from m2kt_agents.faultbench.proxy import Fault, FaultProxy, Strike
 from tests.packets import tiny_packet
 from tests.siege import with_nan
 from tests.simulator import (
@@ -51,6 +52,18 @@ async def test_a_pulled_stream_goes_on_at_the_first_missing_chunk(town: Town):
     server = await town.serve(teacher.service)
     view, _ = await taught(student, server.address)
     assert [request.from_chunk for request in teacher.asked] == [0, 2]
+    assert Reason.NOT_FINITE in view.verdict.reasons
+
+
+async def test_a_connection_that_died_in_silence_is_not_used_for_the_next_packet(town: Town):
+    _, student = await student_of(town, stall_s=0.5)
+    server = await town.serve(teacher_of(town).service)
+    strikes = [Strike(Fault.BLACK_HOLE_DOWN, after=3000)]
+    calm = Strike(Fault.RESET, after=1 << 40)
+    async with FaultProxy(server.address, lambda: strikes.pop() if strikes else calm) as proxy:
+        view, _ = await taught(student, proxy.address)
+        assert view.verdict.reasons == (Reason.DEADLINE,)
+        view, _ = await taught(student, proxy.address)
     assert Reason.NOT_FINITE in view.verdict.reasons
 
 
