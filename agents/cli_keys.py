@@ -116,11 +116,14 @@ def rotate(
     statement = sign_rotation(settings.name, old, new, at_s=time.time())
     put_whole(LocalDisk(), out, [envelope_to_bytes(statement)])
     beside = settings.key_file.with_name(f"{settings.key_file.name}.new")
-    new.save(beside)
     kept = settings.key_file.with_name(f"{settings.key_file.name}.{old.key_id[-8:]}")
+    disk = LocalDisk()
     with disk_errors(f"replace {settings.key_file}"):
-        settings.key_file.rename(kept)
-        beside.rename(settings.key_file)
+        beside.unlink(missing_ok=True)  # of a change that was broken off
+        new.save(beside)
+        disk.link(settings.key_file, kept)  # at no moment is there no key
+        disk.rename(beside, settings.key_file)
+        disk.sync(settings.key_file.parent)
     found = {"old": old.key_id, "new": new.key_id, "statement": out, "old_kept_in": kept}
     _tell(found, as_json=as_json)
 

@@ -8,6 +8,7 @@ import pytest
 
 from m2kt import domains, zoo
 from m2kt.audit import AuditLog, Deed
+from m2kt.disk import LocalDisk
 from m2kt.errors import ChunkError, M2KTError, RequestError
 from m2kt.journal import Journal
 from m2kt.language_model import load_language_model
@@ -155,6 +156,29 @@ def test_a_key_is_replaced_by_a_statement_that_others_take(run, config, tmp_path
     assert f"trusts {told['new']} of teacher-a\n" in out
     code, _, err = run("keys", "accept", statement, "--config", student)
     assert (code, "newest key" in err) == (2, True)
+
+
+@pytest.mark.parametrize("step", ["link", "rename"])
+def test_a_change_of_keys_that_was_broken_off_is_made_again(run, config, monkeypatch, step):
+    teacher = config("teacher-a", "teacher")
+    key_file = teacher.parent / "teacher-a" / "key.pem"
+    statement = teacher.parent / "rotation.bin"
+    _, out, _ = run("keys", "new", "--config", teacher, "--json")
+    old = json.loads(out)["key_id"]
+    real = getattr(LocalDisk, step)
+
+    def fails(self, source, target):
+        if key_file in (source, target):
+            raise OSError(5, "Input/output error")
+        real(self, source, target)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(LocalDisk, step, fails)
+        code, _, err = run("keys", "rotate", "--config", teacher, "--out", statement)
+        assert (code != 0, "Input/output error" in err) == (True, True)
+    assert Ed25519Signer.load(key_file).key_id == old
+    assert run("keys", "rotate", "--config", teacher, "--out", statement)[0] == 0
+    assert Ed25519Signer.load(key_file).key_id != old
 
 
 def test_what_an_agent_did_is_shown_and_a_change_of_it_found(run, config):
