@@ -28,13 +28,26 @@ def batches_by_length(rows: Sequence[Sequence[int]], size: int) -> list[list[int
     return [order[at : at + size] for at in range(0, len(order), size)]
 
 
+class EndOfContextError(Exception):
+    """A model has more to say than it has positions for."""
+
+
 @torch.no_grad()
 def greedy(
-    model: nn.Module, rows: Sequence[Sequence[int]], *, max_new_tokens: int, pad: int
+    model: nn.Module,
+    rows: Sequence[Sequence[int]],
+    *,
+    max_new_tokens: int,
+    pad: int,
+    positions: int | None = None,
 ) -> list[list[int]]:
     """For each row of token ids those that the model writes under it, likeliest first.
 
-    Rows are padded between what all of them begin with and what is their own.
+    Rows are padded between what all of them begin with and what is their own. None is longer than
+    `positions`, all that the model has, and none is written on beyond them.
+
+    Raises:
+        EndOfContextError: the model would write on there.
     """
     device = next(model.parameters()).device
     shared = _opening(rows)
@@ -43,25 +56,39 @@ def greedy(
     found: list[list[int]] = [[] for _ in rows]
     for batch in batches_by_length(rows, BATCH):
         width = max(len(rows[i]) for i in batch)
-        gaps = [width - len(rows[i]) for i in batch]
-        rest = [
-            ([pad] * gap, [0] * gap, rows[i][start:]) for i, gap in zip(batch, gaps, strict=True)
-        ]
-        ids = [[*shared[:start], *pads, *own] for pads, _, own in rest]
-        mask = [[*[1] * start, *hidden, *[1] * len(own)] for _, hidden, own in rest]
+        ids, mask = _padded([rows[i] for i in batch], start, width, pad)
+        room = max_new_tokens if positions is None else positions - width + 1
         attended = nullcontext() if opening is None else opening.attended(model)
         with contiguous_head(model), attended as cache:
             output = cast(GenerationMixin, model).generate(
                 torch.tensor(ids, device=device),
                 attention_mask=torch.tensor(mask, device=device),
                 past_key_values=cache,
-                max_new_tokens=max_new_tokens,
+                max_new_tokens=min(room, max_new_tokens),
                 do_sample=False,
                 pad_token_id=pad,
             )
         for index, written in zip(batch, output[:, width:].tolist(), strict=True):
             found[index] = written
+        if room < max_new_tokens and not _ended(model, [found[i] for i in batch]):
+            raise EndOfContextError(f"{width} tokens and more than {room} to be written")
     return found
+
+
+def _padded(
+    rows: Sequence[Sequence[int]], start: int, width: int, pad: int
+) -> tuple[list[list[int]], list[list[int]]]:
+    """Ids and mask of rows that are padded to `width` after their first `start` tokens."""
+    gaps = [width - len(row) for row in rows]
+    ids = [[*row[:start], *[pad] * gap, *row[start:]] for row, gap in zip(rows, gaps, strict=True)]
+    return ids, [[*[1] * start, *[0] * gap, *[1] * (width - gap - start)] for gap in gaps]
+
+
+def _ended(model: nn.Module, written: Sequence[Sequence[int]]) -> bool:
+    """Whether every row came to its end by itself."""
+    ends = cast(GenerationMixin, model).generation_config.eos_token_id
+    ends = {ends} if isinstance(ends, int) else set(ends or ())
+    return all(not ends.isdisjoint(row) for row in written)
 
 
 def _opening(rows: Sequence[Sequence[int]]) -> list[int]:

@@ -16,7 +16,7 @@ from typing import Final, final
 import torch
 import torch.nn.functional as F  # noqa: N812
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -25,7 +25,7 @@ from transformers import (
 )
 
 from m2kt.activations import decoder_layers, states_at
-from m2kt.completion import batches_by_length, greedy
+from m2kt.completion import EndOfContextError, batches_by_length, greedy
 from m2kt.domain import Trace
 from m2kt.errors import CompatibilityError
 from m2kt.identity import ModelCard
@@ -41,6 +41,9 @@ SMALL: Final = 20_000_000
 
 PRODUCT: Final = 512
 """Side of the matrices whose product tells which type is quicker."""
+
+RESERVED: Final = 2
+"""Rows at most that a table of positions has beside those of tokens; OPT has two."""
 
 
 @final
@@ -96,6 +99,19 @@ class LanguageModel:
         return len(decoder_layers(self.model))
 
     @cached_property
+    def positions(self) -> int | None:
+        """Tokens that a text may have, where the model looks positions up in a table; else None.
+
+        One more would be an error on a CPU. On a GPU it would end all that the process does there.
+        """
+        most: int | None = getattr(self.model.config, "max_position_embeddings", None)
+        tokens = self.model.get_input_embeddings()
+        parts = (m for m in self.model.modules() if isinstance(m, nn.Embedding) and m is not tokens)
+        tables = [len(its.weight) for its in parts]
+        tables += [len(its) for name, its in self.model.named_buffers() if "position" in name]
+        return most if most and any(0 <= its - most <= RESERVED for its in tables) else None
+
+    @cached_property
     def card(self) -> ModelCard:
         """What others may know of it."""
         return ModelCard(
@@ -119,8 +135,20 @@ class LanguageModel:
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"]) if text else []
 
     def encode(self, text: str) -> list[int]:
-        """Token ids of `text`, with the opening that the model wants."""
-        return self._opening + self._bare(text)
+        """Token ids of `text`, with the opening that the model wants.
+
+        Raises:
+            CompatibilityError: the model has no positions for so many.
+        """
+        return self._fitting(self._opening + self._bare(text))
+
+    def _fitting(self, ids: list[int]) -> list[int]:
+        if self.positions is not None and len(ids) > self.positions:
+            raise CompatibilityError(
+                f"expected texts that fit into the {self.positions} positions of {self.name}, found"
+                f" {len(ids)} tokens; give shorter texts, or fewer or shorter examples"
+            )
+        return ids
 
     def symbol_ids(self, symbols: Sequence[str]) -> list[int]:
         """The token with which each state symbol begins.
@@ -147,7 +175,11 @@ class LanguageModel:
         return F.normalize(rows - rows.mean(dim=0), dim=1)
 
     def encode_trace(self, trace: Trace) -> TracedIds:
-        """Token ids of a trace, cut so that a token begins wherever a result does."""
+        """Token ids of a trace, cut so that a token begins wherever a result does.
+
+        Raises:
+            CompatibilityError: the model has no positions for so many.
+        """
         text, cuts = trace.text, [len(trace.prompt)]
         for step, offset in zip(trace.steps, trace.due(), strict=True):
             cuts += [offset, offset + len(step.result)]
@@ -160,7 +192,7 @@ class LanguageModel:
                 prompt_length = len(ids)
             elif number % 2 == 1 and number < len(cuts):
                 due.append(len(ids) - 1)
-        return TracedIds(tuple(ids), prompt_length, tuple(due))
+        return TracedIds(tuple(self._fitting(ids)), prompt_length, tuple(due))
 
     def padded(self, rows: Sequence[Sequence[int]]) -> TokenIds:
         """Rows of ids, padded on the right to one length. Causal attention ignores the padding."""
@@ -197,12 +229,17 @@ class LanguageModel:
         """
         rows = [self.encode(prompt) for prompt in prompts]
         try:
-            written = greedy(self.model, rows, max_new_tokens=max_new_tokens, pad=self._pad)
-        except IndexError as error:  # positions that were learnt one by one run out
+            written = greedy(
+                self.model,
+                rows,
+                max_new_tokens=max_new_tokens,
+                pad=self._pad,
+                positions=self.positions,
+            )
+        except EndOfContextError as error:
             raise CompatibilityError(
-                f"expected prompts and completions that fit into the context of {self.name}, found"
-                f" {max(map(len, rows))} tokens and {max_new_tokens} to be written; give fewer or"
-                " shorter examples"
+                f"expected prompts and completions that fit into the {self.positions} positions of"
+                f" {self.name}, found {error}; give fewer or shorter examples"
             ) from error
         texts: list[str] = self.tokenizer.batch_decode(
             written, skip_special_tokens=True, clean_up_tokenization_spaces=False

@@ -2,6 +2,7 @@
 
 import random
 import re
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -72,6 +73,8 @@ def test_a_model_of_the_family_is_read_and_takes_a_layer(family):
 
     short = replace(FAST, readout_steps=2, steps=2, warmup=1)
     candidate = align(Student(AgentId("s"), lm), lesson(), grammar, short, lambda _: None)
+    with pytest.raises(CompatibilityError, match="positions") if lm.positions else nullcontext():
+        lm.last_states(["1+2\n" * SIZES["max_position_embeddings"]], layer=1)
     moved = [
         t for name, t in candidate.cal.adapters.items() if name.endswith(".lora_B") and t.any()
     ]

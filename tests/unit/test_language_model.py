@@ -45,6 +45,27 @@ def test_a_prompt_that_does_not_fit_is_refused_with_a_remedy():
         model("mod7-addsub").complete(["1+2\n" * 30], max_new_tokens=5)
 
 
+def test_a_completion_that_does_not_fit_is_refused_and_one_that_ends_in_time_is_not():
+    lm = model("mod7-addsub")
+    room = lm.positions - len(lm.encode("1+2\n"))
+    [said] = lm.complete(["1+2\n"], max_new_tokens=room + 1)
+    assert lm.complete(["1+2\n"], max_new_tokens=10 * room) == [said]
+    text = "1+2\n" * (lm.positions // len(lm.encode("1+2\n")))
+    with pytest.raises(CompatibilityError, match="to be written"):
+        lm.complete([text], max_new_tokens=9)
+
+
+@pytest.mark.parametrize(("name", "learnt"), [("mod7-addsub", True), ("mod7-mul", False)])
+def test_positions_are_counted_where_they_are_learnt_one_by_one(name, learnt):
+    its = model(name)
+    assert its.positions == (its.model.config.max_position_embeddings if learnt else None)
+
+
+def test_a_text_that_has_no_positions_is_never_read():
+    with pytest.raises(CompatibilityError, match="shorter texts"):
+        model("mod7-addsub").last_states(["1+2\n" * 60], layer=1)
+
+
 def test_states_at_the_end_do_not_depend_on_padding():
     lm = model("mod7-mul")
     both = lm.last_states(["3*5=", "3*5*2*2\n3*5="], layer=2)
