@@ -67,18 +67,19 @@ class Run:
 class Ends:
     """A sender and a receiver. Use it in a `with`."""
 
-    def __init__(self, folder: Path, tls: Mapping[str, TlsFiles]) -> None:
+    def __init__(self, folder: Path, tls: Mapping[str, TlsFiles], *, tuned: bool = True) -> None:
         """Starts both.
 
         Args:
             folder: For payloads and spools.
             tls: Files of `sender` and `receiver`.
+            tuned: Whether they keep freed memory, as agents do.
         """
         self._folder = folder
         self._tls = dict(tls)
         self._processes: list[BaseProcess] = []
-        self._sender = self._start(_send, folder, tls["sender"])
-        self._receiver = self._start(_receive, folder, tls["receiver"])
+        self._sender = self._start(_Sending, folder, tls["sender"], tuned)
+        self._receiver = self._start(_Receiving, folder, tls["receiver"], tuned)
 
     def __enter__(self) -> Self:
         return self
@@ -130,10 +131,10 @@ class Ends:
         """How often the sender signed a manifest since its last offer."""
         return int(_asked(self._sender, ("sealed",)))
 
-    def _start(self, main: Callable[..., None], *arguments: object) -> Connection:
+    def _start(self, *arguments: object) -> Connection:
         here, there = multiprocessing.get_context("spawn").Pipe()
         process = multiprocessing.get_context("spawn").Process(
-            target=main, args=(there, *arguments), daemon=True
+            target=_answer, args=(there, *arguments), daemon=True
         )
         process.start()
         self._processes.append(process)
@@ -148,14 +149,16 @@ def _asked(pipe: Connection, request: tuple[object, ...]) -> Any:  # noqa: ANN40
     return answer
 
 
-def _send(pipe: Connection, folder: Path, tls: TlsFiles) -> None:
-    keep_freed_memory()
-    asyncio.run(_Sending(folder, tls).serve(pipe))
-
-
-def _receive(pipe: Connection, folder: Path, tls: TlsFiles) -> None:
-    keep_freed_memory()
-    asyncio.run(_Receiving(folder, tls).serve(pipe))
+def _answer(
+    pipe: Connection,
+    end: Callable[[Path, TlsFiles], "_End"],
+    folder: Path,
+    tls: TlsFiles,
+    tuned: bool,
+) -> None:
+    if tuned:
+        keep_freed_memory()
+    asyncio.run(end(folder, tls).serve(pipe))
 
 
 class _End:

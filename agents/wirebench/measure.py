@@ -5,13 +5,13 @@ Owns: `measure`. Does not own: the ways to send (streams), the processes (ends),
 
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any, Final
+from typing import Any, Final, final
 
-from m2kt.bench.experiments.experiment import Claim, Findings, Plot, Point, Scope, Table
+from m2kt.bench.experiments.experiment import Claim, Findings, Point, Scope
 from m2kt.identity import AgentId
 from m2kt.progress import Progress, Report
 
@@ -23,13 +23,24 @@ from .fanout import lectures_for
 from .flower import flower_mb_per_s
 from .load import MIB, made
 from .object_store import object_store
-from .streams import SMALL_BYTES
+from .shown import (
+    SLOW_S,
+    Ways,
+    chunks_plot,
+    crowd_plot,
+    memory_table,
+    slow_plot,
+    small_table,
+    ways_table,
+)
 
 ABOUT: Final = (
     "The same bytes over gRPC on 127.0.0.1, sender and receiver each a process of its own, ways in"
     " turn within every round; medians of the rounds. Ours is what a teacher streams: a signed"
     " manifest, then chunks; the receiver holds each against the manifest and puts it into memory"
-    " that it has used before."
+    " that it has used before. Plain protobuf is generated messages, each chunk with its SHA-256"
+    " and a signature of that; its processes give memory back as the C library does, or, where it"
+    " says so, as an agent does."
 )
 LIMITS: Final = (
     "One machine and its loopback: no round trips, no losses, no other network card.",
@@ -37,20 +48,35 @@ LIMITS: Final = (
     "Memory that is used for the first time costs more than anything else here: `spooled` pays for"
     " the pages of a new file, and so does whoever does not use a buffer again.",
 )
-Way = tuple[str, bool]
-"""A key of `RECEIVERS`, and whether it is over mutual TLS."""
-Ways = Mapping[Way, Sequence[Run]]
 
-SLOW_S: Final = 0.02
-"""Seconds that a slow receiver sleeps after each chunk."""
-WAYS: Final = (
-    ("raw", False),
-    ("ours", False),
-    ("spooled", False),
-    ("naive", False),
-    ("raw", True),
-    ("ours", True),
-)
+
+@final
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A way to send, as a run has it.
+
+    Attributes:
+        how: A key of `RECEIVERS`.
+        tls: Whether over mutual TLS.
+        tuned: Whether both ends keep freed memory; else they are as the C library makes them.
+    """
+
+    how: str
+    tls: bool = False
+    tuned: bool = True
+
+
+PLAIN: Final = "plain protobuf"
+PLAIN_TUNED: Final = "plain protobuf, our allocator"
+WAYS: Final = {
+    "raw": Way("raw"),
+    "ours": Way("ours"),
+    "spooled": Way("spooled"),
+    PLAIN: Way("naive", tuned=False),
+    PLAIN_TUNED: Way("naive"),
+    "raw, mutual TLS": Way("raw", tls=True),
+    "ours, mutual TLS": Way("ours", tls=True),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +141,8 @@ class _Bench:
         names = ("sender", "receiver")
         tls = {name: authority.issue(AgentId(name), hosts=["127.0.0.1"]) for name in names}
         with Ends(self._folder, tls) as ends:
-            ways = self._ways(ends)
+            with Ends(self._folder, tls, tuned=False) as plain:
+                ways = self._ways({True: ends, False: plain})
             small = self._small(ends)
             chunks = self._chunks(ends)
             crowd = self._crowd(ends)
@@ -128,13 +155,13 @@ class _Bench:
             claims=_claims(figures),
             figures=figures,
             tables=(
-                _ways_table(ways),
-                _small_table(small, self._plan),
-                _memory_table(large),
+                ways_table(ways),
+                small_table(small, self._plan.packets_of),
+                memory_table(large),
                 self._lending.table(),
                 encodings.table(),
             ),
-            plots=(_chunks_plot(chunks), _crowd_plot(crowd), _slow_plot(slow)),
+            plots=(chunks_plot(chunks), crowd_plot(crowd), slow_plot(slow)),
             limits=LIMITS,
             student=encodings.student,
             seeds=encodings.seeds,
@@ -152,14 +179,15 @@ class _Bench:
             self._scope.cells / "flower", mib=self._plan.mib, rounds=min(3, self._plan.rounds)
         )
         costs = {way: median(run.cpu_s_per_gb for run in runs) for way, runs in ways.items()}
-        ours = median(run.mb_per_s for run in ways["ours", False])
+        ours = median(run.mb_per_s for run in ways["ours"])
         return {
-            "fraction_of_raw_grpc": _ratio(ways, ("ours", False), ("raw", False)),
-            "fraction_of_raw_grpc_spooled": _ratio(ways, ("spooled", False), ("raw", False)),
-            "vs_naive_protobuf": _ratio(ways, ("ours", False), ("naive", False)),
+            "fraction_of_raw_grpc": _ratio(ways, "ours", "raw"),
+            "fraction_of_raw_grpc_spooled": _ratio(ways, "spooled", "raw"),
+            "vs_naive_protobuf": _ratio(ways, "ours", PLAIN),
+            "vs_naive_protobuf_with_our_allocator": _ratio(ways, "ours", PLAIN_TUNED),
             "vs_flower": ours / median(flower),
-            "mtls_cost_ratio": costs["ours", True] / costs["ours", False],
-            "tls_alone_cost_ratio": costs["raw", True] / costs["raw", False],
+            "mtls_cost_ratio": costs["ours, mutual TLS"] / costs["ours"],
+            "tls_alone_cost_ratio": costs["raw, mutual TLS"] / costs["raw"],
             "small_packets_per_s": {
                 name: self._plan.packets_of(name) / run.wall_s for name, run in small.items()
             },
@@ -175,15 +203,17 @@ class _Bench:
     def _say(self, what: str) -> None:
         self._report(Progress(what))
 
-    def _ways(self, ends: Ends) -> dict[Way, list[Run]]:
-        found: dict[Way, list[Run]] = {way: [] for way in WAYS}
-        ends.offer(self._plan.mib * MIB, MIB)
+    def _ways(self, ends: Mapping[bool, Ends]) -> dict[str, list[Run]]:
+        """Runs of each way, in turn; `ends` by whether they are tuned."""
+        found: dict[str, list[Run]] = {name: [] for name in WAYS}
+        for pair in ends.values():
+            pair.offer(self._plan.mib * MIB, MIB)
         for number in range(self._plan.rounds + 1):
-            for way, secure in WAYS:
-                self._say(f"round {number}: {way}{' over TLS' if secure else ''}")
-                run, _ = ends.run(way, tls=secure)
+            for name, way in WAYS.items():
+                self._say(f"round {number}: {name}")
+                run, _ = ends[way.tuned].run(way.how, tls=way.tls)
                 if number:  # the first round warms up
-                    found[way, secure].append(run)
+                    found[name].append(run)
         return found
 
     def _small(self, ends: Ends) -> dict[str, Run]:
@@ -230,7 +260,7 @@ class _Bench:
             return ends.run("spooled")[0]
 
 
-def _ratio(runs: Ways, one: Way, other: Way) -> float:
+def _ratio(runs: Ways, one: str, other: str) -> float:
     """Median over rounds of how much faster `one` was than `other` in the same round."""
     pairs = zip(runs[one], runs[other], strict=True)
     return median(first.mb_per_s / second.mb_per_s for first, second in pairs)
@@ -259,88 +289,4 @@ def _claims(figures: Mapping[str, Any]) -> tuple[Claim, ...]:
             bound=2500.0,
         ),
         *(Claim(what=what, found=its, bound=bound, at_least=False) for what, its, bound in most),
-    )
-
-
-def _ways_table(runs: Ways) -> Table:
-    rows = []
-    for (way, secure), its in runs.items():
-        size = sum(run.length for run in its) / 1e9
-        rows.append(
-            (
-                f"{way}, mutual TLS" if secure else way,
-                median(run.mb_per_s for run in its),
-                min(run.mb_per_s for run in its),
-                max(run.mb_per_s for run in its),
-                sum(run.sender.cpu_s for run in its) / size,
-                sum(run.receiver.cpu_s for run in its) / size,
-            )
-        )
-    return Table(
-        title="One stream",
-        head=("way", "MB/s", "least", "most", "CPU s/GB, sender", "CPU s/GB, receiver"),
-        rows=tuple(rows),
-        note="GB and MB are 1e9 and 1e6 bytes. Rates differ from round to round as the machine"
-        " does; processor time is steadier.",
-    )
-
-
-def _small_table(runs: Mapping[str, Run], plan: Plan) -> Table:
-    names = {"small": "one stream", "unary": "a call for each"}
-    return Table(
-        title=f"Packets of {SMALL_BYTES:,} bytes",
-        head=("how", "packets/s", "CPU us, sender", "CPU us, receiver"),
-        rows=tuple(
-            (
-                names[way],
-                plan.packets_of(way) / run.wall_s,
-                run.sender.cpu_s / plan.packets_of(way) * 1e6,
-                run.receiver.cpu_s / plan.packets_of(way) * 1e6,
-            )
-            for way, run in runs.items()
-        ),
-        note="Each is signed when it is sent, and verified, admitted and held against its manifest"
-        " when it comes.",
-    )
-
-
-def _memory_table(large: Run) -> Table:
-    ends = (("sender", large.sender), ("receiver", large.receiver))
-    return Table(
-        title=f"Anonymous memory while {large.length / MIB:,.0f} MiB stream into a file",
-        head=("process", "MiB before", "MiB at most", "MiB more"),
-        rows=tuple((name, its.before_mib, its.peak_mib, its.grown_mib) for name, its in ends),
-        note="Both processes are new: what they had before is Python, its libraries, gRPC.",
-    )
-
-
-def _chunks_plot(series: Mapping[str, Sequence[Point]]) -> Plot:
-    return Plot(
-        title="Rate by length of a chunk",
-        x="KiB",
-        y="MB/s",
-        series=series,
-        log_x=True,
-        note="Median, least and most of three runs.",
-    )
-
-
-def _crowd_plot(series: Mapping[str, Sequence[Point]]) -> Plot:
-    return Plot(
-        title="Rate by number of students",
-        x="students at a time",
-        y="MB/s, all together",
-        series=series,
-        note="All students are in one process, each on a connection of its own.",
-    )
-
-
-def _slow_plot(series: Mapping[str, Sequence[Point]]) -> Plot:
-    return Plot(
-        title="A slow receiver slows the sender",
-        x="seconds",
-        y="chunk of 1 MiB",
-        series=series,
-        note=f"The receiver sleeps {SLOW_S * 1000:.0f} ms after each chunk. How far the sender is"
-        " ahead is what lies in the buffers between them.",
     )
