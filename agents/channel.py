@@ -29,6 +29,7 @@ RETRIED: Final[tuple[tuple[str, str], ...]] = (
     (_STUDENT, "Answer"),
     (_STUDENT, "Examine"),
     (_STUDENT, "Unlearn"),
+    (_STUDENT, "Revert"),
     (_STUDENT, "ListHistory"),
     (_BROKER, "Register"),
     (_BROKER, "RenewLease"),

@@ -1,4 +1,4 @@
-"""`m2kt learn`, `watch`, `ask`, `history`, `unlearn`, `teachers`: talking to a student.
+"""`m2kt learn`, `watch`, `ask`, `history`, `unlearn`, `revert`, `teachers`: talking to a student.
 
 Owns: these commands. Does not own: the calls (client), what they say of transfers (showing).
 """
@@ -13,6 +13,7 @@ import typer
 from rich.markup import escape
 from rich.text import Text
 
+from m2kt.digest import Digest
 from m2kt.errors import NotFoundError, RequestError
 from m2kt.identity import KeyId, PacketId, TransferId
 from m2kt.progress import Event
@@ -219,6 +220,44 @@ def unlearn(
     _line(f"HEAD {where} {found.head.digest} with {left}")
     for its in found.realigning:
         _line(f"aligning what remains of {its.domain}: m2kt watch {its.transfer}")
+
+
+def revert(
+    state: Annotated[str, typer.Argument(help="Digest of a state, or how it begins.")],
+    student: StudentAt,
+    timeout: Timeout = 60.0,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Moves a student to the skills of an earlier state; nothing is lost, see `history`."""
+
+    async def work() -> tuple[StateView, bool]:
+        async with PeerClient(student, tls=tls_of(config)) as peer:
+            states = await peer.history(timeout_s=timeout)
+            return await peer.revert(_meant(state, states), timeout_s=timeout)
+
+    head, moved = done(work())
+    if as_json:
+        console.emit({"head": console.plain(head), "moved": moved})
+        return
+    left = ", ".join(head.skills) or "no skill"
+    _line(f"HEAD {'moved to' if moved else 'stays at'} {head.digest} with {left}")
+
+
+def _meant(begins: str, states: Sequence[StateView]) -> Digest:
+    """The one state whose digest begins so, with or without `b3:`.
+
+    Raises:
+        RequestError: it is none of them, or several.
+    """
+    wanted = f"b3:{begins.removeprefix('b3:')}"
+    found = [its.digest for its in states if its.digest.startswith(wanted)]
+    if len(found) != 1:
+        raise RequestError(
+            f"expected the beginning of one state's digest, found {begins!r}, which fits"
+            f" {len(found)} of {len(states)}; `m2kt history` lists them"
+        )
+    return found[0]
 
 
 def teachers(

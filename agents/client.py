@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, final
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from m2kt.digest import Digest
 from m2kt.errors import DeadlineError, PeerUnavailableError
 from m2kt.identity import AgentCard, KeyId, PacketId, TransferId
 from m2kt.progress import Event
@@ -286,6 +287,12 @@ class PeerClient:
             request.key_id = key
         found = await self._answer(self.student.Unlearn(request, timeout=timeout_s))
         return views.unlearnt_from_wire(found)
+
+    async def revert(self, to: Digest, *, timeout_s: float) -> tuple[StateView, bool]:
+        """Has the skills of an earlier state again; the state after it, and if HEAD moved."""
+        request = student_pb.RevertRequest(state=to)
+        found = await self._answer(self.student.Revert(request, timeout=timeout_s))
+        return views.student_state_from_wire(found.head), found.moved
 
     async def history(self, *, limit: int = 0, timeout_s: float) -> tuple[StateView, ...]:
         """The states that the student has been in, newest first."""

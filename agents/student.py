@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from typing import Final, final
 
 from m2kt import domains
+from m2kt.audit import Deed
+from m2kt.digest import Digest
 from m2kt.domain import answer_in
 from m2kt.errors import BusyError, RequestError
 from m2kt.history import StudentState
@@ -157,6 +159,24 @@ class StudentAgent:
         if done.moved:
             self._transfers.roll_back()
         return done
+
+    async def revert(self, to: Digest) -> tuple[StudentState, bool]:
+        """Moves HEAD to a state with the skills of an earlier one; that, and if it had to move.
+
+        Raises:
+            NotFoundError: HEAD never pointed at `to`.
+            RequestError: something that `to` holds was un-learnt since.
+            StoreError: HEAD could not be moved.
+        """
+        store, now_s = self._resources.store, self._resources.clock()
+        async with self._transfers.moving:
+            head, state = self.state, store.reverted(to, at_s=now_s)
+            if state.skills == head.skills:
+                return head, False
+            await asyncio.to_thread(store.advance, state, expected=head.digest)
+            facts = {"to": to, "head": state.digest}
+            self._resources.audit.note(Deed.REVERTED, facts, at_s=now_s)
+        return state, True
 
     @property
     def reputations(self) -> tuple[Reputation, ...]:

@@ -9,6 +9,7 @@ Does not own: what a student does (student).
 from collections.abc import AsyncIterator
 from typing import final
 
+from m2kt.digest import digest_from_text
 from m2kt.errors import RequestError
 from m2kt.identity import KeyId, PacketId, TransferId
 from m2kt.wire import cards, verdicts
@@ -139,6 +140,12 @@ class StudentServicer:
             key=KeyId(request.key_id) if target == "key_id" else None,
         )
         return views.unlearnt_to_wire(done)
+
+    async def Revert(self, request: pb.RevertRequest, context: Context) -> pb.RevertResponse:
+        self._agent.permissions.admit(context, Permit.COMMAND)
+        state, moved = await self._agent.revert(digest_from_text(request.state))
+        head = views.student_state_to_wire(views.state_view(state))
+        return pb.RevertResponse(head=head, moved=moved)
 
     async def ListHistory(
         self, request: pb.ListHistoryRequest, context: Context

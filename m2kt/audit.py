@@ -43,6 +43,7 @@ class Deed(StrEnum):
     RECEIPT_SIGNED = "RECEIPT_SIGNED"
     RECEIPT_KEPT = "RECEIPT_KEPT"
     UNLEARNT = "UNLEARNT"
+    REVERTED = "REVERTED"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

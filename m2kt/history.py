@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from m2kt.digest import Digest, digest_of
-from m2kt.errors import NotFoundError, StoreError
+from m2kt.errors import NotFoundError, RequestError, StoreError
 from m2kt.identity import KeyId, PacketId, TransferId
 
 FORMAT: Final = 1
@@ -58,6 +58,8 @@ class StudentState:
         skills: For each domain by name, what the student can do in it.
         unlearnt: Packets and keys that were un-learnt by this very step. States before
             it that hold them are never gone back to.
+        back_to: The earlier state that this step went back to, and whose skills it has, if
+            that is what it did.
     """
 
     parent: Digest | None
@@ -66,6 +68,7 @@ class StudentState:
     note: str
     skills: Mapping[str, Skill] = field(default_factory=dict)
     unlearnt: tuple[PacketId | KeyId, ...] = ()
+    back_to: Digest | None = None
 
     def __post_init__(self) -> None:
         held = [name for name, skill in self.skills.items() if skill.touches(set(self.unlearnt))]
@@ -83,7 +86,7 @@ class StudentState:
     def encoded(self) -> bytes:
         """Canonical JSON; equal states have equal bytes."""
         skills = {name: asdict(skill) for name, skill in self.skills.items()}
-        plain = {
+        plain: dict[str, Any] = {
             "format": FORMAT,
             "parent": self.parent,
             "transfer": self.transfer,
@@ -92,6 +95,8 @@ class StudentState:
             "skills": skills,
             "unlearnt": sorted(self.unlearnt),
         }
+        if self.back_to is not None:  # states of before there was such a step keep their digests
+            plain["back_to"] = self.back_to
         return json.dumps(plain, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 
@@ -122,6 +127,7 @@ def decoded(raw: bytes) -> StudentState:
         note=plain["note"],
         skills=skills,
         unlearnt=tuple(plain["unlearnt"]),
+        back_to=plain.get("back_to"),
     )
 
 
@@ -162,13 +168,19 @@ def unlearnt(
 
 
 def _clean(history: Sequence[StudentState], names: AbstractSet[str]) -> dict[str, list[Skill]]:
-    """For each domain of HEAD's its skills, newest first, without what was un-learnt since."""
+    """For each domain of HEAD's its skills, newest first, without what was un-learnt since.
+
+    States that somebody went back from, to one before them, are passed over.
+    """
     clean: dict[str, list[Skill]] = {}
     refused = set(names)
+    sought: Digest | None = None
     for state in history:
-        for name in history[0].skills.keys() & state.skills.keys():
-            if not state.skills[name].touches(refused):
-                clean.setdefault(name, []).append(state.skills[name])
+        if sought in (None, state.digest):
+            sought = state.back_to
+            for name in history[0].skills.keys() & state.skills.keys():
+                if not state.skills[name].touches(refused):
+                    clean.setdefault(name, []).append(state.skills[name])
         refused.update(state.unlearnt)
     return clean
 
@@ -178,7 +190,7 @@ def reverted(history: Sequence[StudentState], to: Digest, *, at_s: float) -> Stu
 
     Raises:
         NotFoundError: `to` is not in the history.
-        StoreError: something that `to` holds was un-learnt since.
+        RequestError: something that `to` holds was un-learnt since.
     """
     refused: set[str] = set()
     for state in history:
@@ -188,7 +200,7 @@ def reverted(history: Sequence[StudentState], to: Digest, *, at_s: float) -> Stu
     else:
         raise NotFoundError(f"expected a state of the history, found {to}; list the history")
     if any(skill.touches(refused) for skill in state.skills.values()):
-        raise StoreError(
+        raise RequestError(
             f"expected a state without what was un-learnt since, found some of it in {to};"
             " choose a later state"
         )
@@ -198,6 +210,7 @@ def reverted(history: Sequence[StudentState], to: Digest, *, at_s: float) -> Stu
         at_s=at_s,
         note=f"back to {to}",
         skills=state.skills,
+        back_to=to,
     )
 
 

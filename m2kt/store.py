@@ -251,6 +251,6 @@ class Store:
 
         Raises:
             NotFoundError: HEAD never pointed at `to`.
-            StoreError: something that `to` holds was un-learnt since.
+            RequestError: something that `to` holds was un-learnt since.
         """
         return reverted(self.history(), to, at_s=at_s)

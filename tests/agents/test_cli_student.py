@@ -160,7 +160,7 @@ def test_the_teachers_are_listed_with_how_their_packets_held_up(run, addresses, 
     assert f"{its['score']:.3f}" in out
 
 
-def test_history_and_unlearning_move_between_states(run, addresses, learnt):
+def test_history_going_back_and_unlearning_move_between_states(run, addresses, learnt):
     student = ("--student", addresses["student"])
     code, out, _ = run("history", *student, "--json")
     states = json.loads(out)["states"]
@@ -174,6 +174,15 @@ def test_history_and_unlearning_move_between_states(run, addresses, learnt):
     [packet] = states[0]["skills"][DOMAIN]["lineage"]
     assert f"    {DOMAIN} from packet {packet}\n" in out, "whole, to be copied"
     assert f"    {DOMAIN} signed by {addresses['key']}\n" in out
+
+    code, out, _ = run("revert", states[-1]["digest"][:15], *student, "--json")
+    assert (code, json.loads(out)["head"]["skills"]) == (0, {})
+    _, out, _ = run("revert", states[0]["digest"][3:15], *student)
+    assert "HEAD moved to" in out
+    assert out.rstrip().endswith(f"with {DOMAIN}")
+    code, _, err = run("revert", "b3:", *student)
+    assert code == 2
+    assert "fits 4 of 4" in err
 
     code, out, _ = run("unlearn", *student, "--key", addresses["key"], "--json")
     told = json.loads(out)

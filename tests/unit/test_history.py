@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from m2kt.digest import digest_of
-from m2kt.errors import NotFoundError, StoreError
+from m2kt.errors import NotFoundError, RequestError, StoreError
 from m2kt.history import (
     EMPTY,
     Skill,
@@ -141,15 +141,28 @@ def test_going_back_is_a_new_state_with_old_skills():
     new = grown(old, {"sort": skill(1)})
     state = reverted(new, old[0].digest, at_s=9.0)
     assert (state.parent, state.skills) == (new[0].digest, old[0].skills)
+    assert decoded(state.encoded()) == state
 
 
 def test_nobody_goes_back_to_what_was_unlearnt():
     old = grown((EMPTY,), {"sort": skill(0)})
     clean = (unlearnt(old, packets={PACKETS[0]}, at_s=2.0), *old)
-    with pytest.raises(StoreError, match="un-learnt since"):
+    with pytest.raises(RequestError, match="un-learnt since"):
         reverted(clean, old[0].digest, at_s=9.0)
     with pytest.raises(NotFoundError):
         reverted(clean, digest_of(b"elsewhere"), at_s=9.0)
+
+
+def test_unlearning_brings_back_nothing_that_somebody_went_back_from():
+    first = grown((EMPTY,), {"sort": skill(0, key=0)})
+    left = grown(first, {"sort": skill(1, key=1)})
+    assert unlearnt(left, keys={KEYS[0]}, at_s=8.0).skills == {"sort": skill(1, key=1)}
+    back = (reverted(left, first[0].digest, at_s=9.0), *left)
+    assert unlearnt(back, keys={KEYS[0]}, at_s=10.0).skills == {}
+    again = grown(back, {"sort": skill(2, key=1)})
+    assert unlearnt(again, packets={PACKETS[2]}, at_s=11.0).skills == first[0].skills
+    there = (reverted(back, left[0].digest, at_s=12.0), *back)
+    assert unlearnt(there, keys={KEYS[0]}, at_s=13.0).skills == left[0].skills
 
 
 def test_a_state_cannot_hold_what_it_unlearns():

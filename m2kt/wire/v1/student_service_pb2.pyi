@@ -936,6 +936,56 @@ class Realignment(_message.Message):
 Global___Realignment: _TypeAlias = Realignment  # noqa: Y015
 
 @_typing.final
+class RevertRequest(_message.Message):
+    """Where to go back to."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATE_FIELD_NUMBER: _builtins.int
+    state: _builtins.str
+    """Digest of a state of the history."""
+    def __init__(
+        self,
+        *,
+        state: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RevertRequest: _TypeAlias = RevertRequest  # noqa: Y015
+
+@_typing.final
+class RevertResponse(_message.Message):
+    """The state after it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HEAD_FIELD_NUMBER: _builtins.int
+    MOVED_FIELD_NUMBER: _builtins.int
+    moved: _builtins.bool
+    """Whether HEAD had to be moved. If not, it had these skills already."""
+    @_builtins.property
+    def head(self) -> _state_pb2.StudentState:
+        """Its skills are those of the state that was named."""
+
+    def __init__(
+        self,
+        *,
+        head: _state_pb2.StudentState | None = ...,
+        moved: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["head", b"head"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["head", b"head", "moved", b"moved"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RevertResponse: _TypeAlias = RevertResponse  # noqa: Y015
+
+@_typing.final
 class ListHistoryRequest(_message.Message):
     """How much of the history."""
 

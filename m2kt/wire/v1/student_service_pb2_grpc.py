@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class StudentServiceStub(object):
-    """A student: learns, answers, and un-learns. An error is a google.rpc.Status
+    """A student: learns, answers, un-learns, and goes back. An error is a google.rpc.Status
     whose ErrorInfo.reason is the name of a Reason without prefix.
     """
 
@@ -81,6 +81,11 @@ class StudentServiceStub(object):
                 request_serializer=m2kt_dot_wire_dot_v1_dot_student__service__pb2.UnlearnRequest.SerializeToString,
                 response_deserializer=m2kt_dot_wire_dot_v1_dot_student__service__pb2.UnlearnResponse.FromString,
                 _registered_method=True)
+        self.Revert = channel.unary_unary(
+                '/m2kt.wire.v1.StudentService/Revert',
+                request_serializer=m2kt_dot_wire_dot_v1_dot_student__service__pb2.RevertRequest.SerializeToString,
+                response_deserializer=m2kt_dot_wire_dot_v1_dot_student__service__pb2.RevertResponse.FromString,
+                _registered_method=True)
         self.ListHistory = channel.unary_unary(
                 '/m2kt.wire.v1.StudentService/ListHistory',
                 request_serializer=m2kt_dot_wire_dot_v1_dot_student__service__pb2.ListHistoryRequest.SerializeToString,
@@ -89,7 +94,7 @@ class StudentServiceStub(object):
 
 
 class StudentServiceServicer(object):
-    """A student: learns, answers, and un-learns. An error is a google.rpc.Status
+    """A student: learns, answers, un-learns, and goes back. An error is a google.rpc.Status
     whose ErrorInfo.reason is the name of a Reason without prefix.
     """
 
@@ -165,6 +170,14 @@ class StudentServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Revert(self, request, context):
+        """Moves HEAD to a new state with the skills of an earlier one. Nothing is lost: one can go
+        back from it. What was un-learnt is never gone back to. Idempotent.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListHistory(self, request, context):
         """The states that the student has been in, newest first. Idempotent.
         """
@@ -220,6 +233,11 @@ def add_StudentServiceServicer_to_server(servicer, server):
                     request_deserializer=m2kt_dot_wire_dot_v1_dot_student__service__pb2.UnlearnRequest.FromString,
                     response_serializer=m2kt_dot_wire_dot_v1_dot_student__service__pb2.UnlearnResponse.SerializeToString,
             ),
+            'Revert': grpc.unary_unary_rpc_method_handler(
+                    servicer.Revert,
+                    request_deserializer=m2kt_dot_wire_dot_v1_dot_student__service__pb2.RevertRequest.FromString,
+                    response_serializer=m2kt_dot_wire_dot_v1_dot_student__service__pb2.RevertResponse.SerializeToString,
+            ),
             'ListHistory': grpc.unary_unary_rpc_method_handler(
                     servicer.ListHistory,
                     request_deserializer=m2kt_dot_wire_dot_v1_dot_student__service__pb2.ListHistoryRequest.FromString,
@@ -234,7 +252,7 @@ def add_StudentServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class StudentService(object):
-    """A student: learns, answers, and un-learns. An error is a google.rpc.Status
+    """A student: learns, answers, un-learns, and goes back. An error is a google.rpc.Status
     whose ErrorInfo.reason is the name of a Reason without prefix.
     """
 
@@ -471,6 +489,33 @@ class StudentService(object):
             '/m2kt.wire.v1.StudentService/Unlearn',
             m2kt_dot_wire_dot_v1_dot_student__service__pb2.UnlearnRequest.SerializeToString,
             m2kt_dot_wire_dot_v1_dot_student__service__pb2.UnlearnResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Revert(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/m2kt.wire.v1.StudentService/Revert',
+            m2kt_dot_wire_dot_v1_dot_student__service__pb2.RevertRequest.SerializeToString,
+            m2kt_dot_wire_dot_v1_dot_student__service__pb2.RevertResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class StudentServiceStub:
-    """A student: learns, answers, and un-learns. An error is a google.rpc.Status
+    """A student: learns, answers, un-learns, and goes back. An error is a google.rpc.Status
     whose ErrorInfo.reason is the name of a Reason without prefix.
     """
 
@@ -66,12 +66,16 @@ class StudentServiceStub:
     of a key. What remains of a lineage that no such state holds whole is aligned
     anew, in a transfer of its own. Idempotent.
     """
+    Revert: _grpc.UnaryUnaryMultiCallable[_student_service_pb2.RevertRequest, _student_service_pb2.RevertResponse]
+    """Moves HEAD to a new state with the skills of an earlier one. Nothing is lost: one can go
+    back from it. What was un-learnt is never gone back to. Idempotent.
+    """
     ListHistory: _grpc.UnaryUnaryMultiCallable[_student_service_pb2.ListHistoryRequest, _student_service_pb2.ListHistoryResponse]
     """The states that the student has been in, newest first. Idempotent."""
 
 @_typing.type_check_only
 class StudentServiceAsyncStub(StudentServiceStub):
-    """A student: learns, answers, and un-learns. An error is a google.rpc.Status
+    """A student: learns, answers, un-learns, and goes back. An error is a google.rpc.Status
     whose ErrorInfo.reason is the name of a Reason without prefix.
     """
 
@@ -107,11 +111,15 @@ class StudentServiceAsyncStub(StudentServiceStub):
     of a key. What remains of a lineage that no such state holds whole is aligned
     anew, in a transfer of its own. Idempotent.
     """
+    Revert: _aio.UnaryUnaryMultiCallable[_student_service_pb2.RevertRequest, _student_service_pb2.RevertResponse]  # type: ignore[assignment]
+    """Moves HEAD to a new state with the skills of an earlier one. Nothing is lost: one can go
+    back from it. What was un-learnt is never gone back to. Idempotent.
+    """
     ListHistory: _aio.UnaryUnaryMultiCallable[_student_service_pb2.ListHistoryRequest, _student_service_pb2.ListHistoryResponse]  # type: ignore[assignment]
     """The states that the student has been in, newest first. Idempotent."""
 
 class StudentServiceServicer(metaclass=_abc_1.ABCMeta):
-    """A student: learns, answers, and un-learns. An error is a google.rpc.Status
+    """A student: learns, answers, un-learns, and goes back. An error is a google.rpc.Status
     whose ErrorInfo.reason is the name of a Reason without prefix.
     """
 
@@ -198,6 +206,16 @@ class StudentServiceServicer(metaclass=_abc_1.ABCMeta):
         """Moves HEAD at once to a state whose lineage does not hold a packet, or no packet
         of a key. What remains of a lineage that no such state holds whole is aligned
         anew, in a transfer of its own. Idempotent.
+        """
+
+    @_abc_1.abstractmethod
+    def Revert(
+        self,
+        request: _student_service_pb2.RevertRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_student_service_pb2.RevertResponse, _abc.Awaitable[_student_service_pb2.RevertResponse]]:
+        """Moves HEAD to a new state with the skills of an earlier one. Nothing is lost: one can go
+        back from it. What was un-learnt is never gone back to. Idempotent.
         """
 
     @_abc_1.abstractmethod
