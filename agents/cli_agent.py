@@ -16,7 +16,7 @@ from m2kt.signing import Ed25519Signer
 
 from . import console
 from .allocator import keep_freed_memory
-from .launching import start_agent
+from .launching import RunningAgent, start_agent
 from .settings import Executor, Settings, read_settings
 
 app = typer.Typer(no_args_is_help=True, help="An agent that serves until it is told to stop.")
@@ -68,7 +68,7 @@ async def _until_told(settings: Settings, *, as_json: bool) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, told.set)
     running = await start_agent(settings, make_host=make_host)
-    _announce(settings, running.address, as_json=as_json)
+    _announce(settings, running, as_json=as_json)
     await told.wait()
     console.say(f"{settings.name} drains")
     await running.drain()
@@ -76,13 +76,17 @@ async def _until_told(settings: Settings, *, as_json: bool) -> None:
         await asyncio.to_thread(close)
 
 
-def _announce(settings: Settings, address: str, *, as_json: bool) -> None:
-    key = None
+def _announce(settings: Settings, running: RunningAgent, *, as_json: bool) -> None:
+    key, address = None, running.address
+    figures = running.metrics.address if running.metrics is not None else None
     if settings.key_file.exists():
         key = Ed25519Signer.load(settings.key_file).key_id
     if as_json:
         role = settings.role.value
-        console.emit({"agent": settings.name, "role": role, "address": address, "key_id": key})
+        told = {"agent": settings.name, "role": role, "address": address, "key_id": key}
+        console.emit(told | {"metrics": figures})
     else:
         console.out.print(f"{settings.name} ({settings.role.value}) answers at {address}")
         console.out.print(f"key {key}" if key else "without a key")
+        if figures:
+            console.out.print(f"figures for Prometheus at {figures}/metrics")

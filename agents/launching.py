@@ -8,7 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import final
 
 from m2kt import domains
@@ -28,6 +28,7 @@ from .broker_service import broker_service
 from .credentials import Credentials, load_credentials
 from .hosting import Host, ThreadHost
 from .membership import Membership
+from .metrics import Metrics, MetricsServer, serve_metrics
 from .neighbours import Neighbours
 from .orders import collection_of
 from .permissions import PermissionRules, Permissions
@@ -49,6 +50,7 @@ class RunningAgent:
         address: What others dial, `host:port`.
         agent: The agent itself: a `TeacherAgent`, `StudentAgent` or `BrokerAgent`.
         membership: Its place in a broker's registry, if it has one.
+        metrics: Where its figures are served, if they are.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class RunningAgent:
         self.address = settings.advertise or server.address
         self.agent = agent
         self.membership: Membership | None = None
+        self.metrics: MetricsServer | None = None
         self._settings = settings
         self._server = server
         self._close = close
@@ -85,6 +88,8 @@ class RunningAgent:
             await self.membership.close()
         await self._server.drain(self._settings.limits.drain_s if grace_s is None else grace_s)
         await self._close()
+        if self.metrics is not None:
+            await asyncio.to_thread(self.metrics.close)
         logger.info("agent stopped agent=%s", self._settings.name)
 
     async def ended(self) -> None:
@@ -112,10 +117,24 @@ async def start_agent(
     """
     make_folder(LocalDisk(), settings.data_dir)
     add_domains(settings)
-    if settings.role is Role.BROKER:
-        return await _start_broker(settings, clock)
-    start = _start_teacher if settings.role is Role.TEACHER else _start_student
-    return await start(settings, make_host or thread_host, neighbours, clock)
+    metrics, at = Metrics(), settings.metrics_listen
+    metrics.introduce(settings.name, settings.role)
+    served = serve_metrics(metrics, at, tls=settings.tls) if at else None
+    start = {
+        Role.BROKER: _start_broker,
+        Role.TEACHER: _start_teacher,
+        Role.STUDENT: _start_student,
+    }[settings.role]
+    try:
+        running = await start(
+            settings, _Given(make_host or thread_host, neighbours, metrics, clock)
+        )
+    except BaseException:
+        if served is not None:
+            served.close()
+        raise
+    running.metrics = served
+    return running
 
 
 def thread_host(settings: Settings) -> Host:
@@ -130,8 +149,19 @@ def thread_host(settings: Settings) -> Host:
     return ThreadHost(lambda: Learner(settings))
 
 
-async def _served(settings: Settings, service: Service) -> RunningServer:
-    return await serve([service], settings.listen, limits=settings.limits, tls=settings.tls)
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What an agent is given beside its settings; see `start_agent`."""
+
+    make_host: MakeHost
+    neighbours: Neighbours | None
+    metrics: Metrics
+    clock: Clock
+
+
+async def _served(settings: Settings, service: Service, metrics: Metrics) -> RunningServer:
+    limits, tls = settings.limits, settings.tls
+    return await serve([service], settings.listen, limits=limits, tls=tls, metrics=metrics)
 
 
 def _permissions(settings: Settings) -> Permissions:
@@ -140,52 +170,50 @@ def _permissions(settings: Settings) -> Permissions:
     return Permissions(rules, settings.name, settings.role, lambda: current_trust(trust_file))
 
 
-async def _start_broker(settings: Settings, clock: Clock) -> RunningAgent:
+async def _start_broker(settings: Settings, given: _Given) -> RunningAgent:
     resources = BrokerResources(
         permissions=_permissions(settings),
         limits=settings.rules_for("registry", RegistryLimits),
         pace=settings.limits,
         folder=settings.data_dir / "packets",
         journal=(journal := Journal(settings.data_dir / "journal.sqlite")),
-        audit=AuditLog(journal.database, load_credentials(settings, ()).signer),
-        clock=clock,
+        audit=AuditLog(journal.database, load_credentials(settings, ()).signer, given.metrics.done),
+        clock=given.clock,
     )
     agent = BrokerAgent(resources)
 
     async def close() -> None:
         agent.close()
 
-    return RunningAgent(settings, await _served(settings, broker_service(agent)), agent, close)
+    return RunningAgent(
+        settings, await _served(settings, broker_service(agent), given.metrics), agent, close
+    )
 
 
-async def _start_teacher(
-    settings: Settings, make_host: MakeHost, neighbours: Neighbours | None, clock: Clock
-) -> RunningAgent:
+async def _start_teacher(settings: Settings, given: _Given) -> RunningAgent:
     from .teacher import TeacherAgent, teacher_service
 
     resources = TeacherResources(
         permissions=_permissions(settings),
         credentials=(credentials := load_credentials(settings, domains.names())),
         journal=(journal := Journal(settings.data_dir / "journal.sqlite")),
-        audit=AuditLog(journal.database, credentials.signer),
-        host=make_host(settings),
+        audit=AuditLog(journal.database, credentials.signer, given.metrics.done),
+        host=given.make_host(settings),
         sequence_file=settings.data_dir / "sequence",
         limits=settings.limits,
         tls=settings.tls,
-        neighbours=neighbours,
-        clock=clock,
+        neighbours=given.neighbours,
+        clock=given.clock,
     )
     agent = TeacherAgent(resources, await resources.host.call("card"))
-    server = await _served(settings, teacher_service(agent))
+    server = await _served(settings, teacher_service(agent), given.metrics)
     running = RunningAgent(settings, server, agent, agent.close)
     agent.address = running.address
-    running.join(resources.credentials, lambda: agent.card, clock)
+    running.join(resources.credentials, lambda: agent.card, given.clock)
     return running
 
 
-async def _start_student(
-    settings: Settings, make_host: MakeHost, neighbours: Neighbours | None, clock: Clock
-) -> RunningAgent:
+async def _start_student(settings: Settings, given: _Given) -> RunningAgent:
     from m2kt.store import Store
 
     from .student import StudentAgent
@@ -197,24 +225,25 @@ async def _start_student(
         credentials=(credentials := load_credentials(settings, domains.names())),
         store=Store(folder / "store"),
         journal=(journal := Journal(folder / "journal.sqlite")),
-        audit=AuditLog(journal.database, credentials.signer),
+        audit=AuditLog(journal.database, credentials.signer, given.metrics.done),
         track_records=TrackRecords(
             journal.database, settings.rules_for("reputation", ReputationRules)
         ),
-        host=make_host(settings),
+        host=given.make_host(settings),
         spool=Spool(folder / "spool"),
         limits=settings.limits,
         tls=settings.tls,
-        neighbours=neighbours,
-        clock=clock,
+        neighbours=given.neighbours,
+        metrics=given.metrics,
+        clock=given.clock,
     )
     kept = {collection_of(record) for record in resources.journal.unfinished()}
     await asyncio.to_thread(resources.spool.sweep, kept)
     model = await resources.host.call("card")
     agent = StudentAgent(resources, model, broker=settings.broker)
-    server = await _served(settings, student_service(agent))
+    server = await _served(settings, student_service(agent), given.metrics)
     running = RunningAgent(settings, server, agent, agent.close)
     agent.address = running.address
     agent.recover()
-    running.join(resources.credentials, lambda: agent.card, clock)
+    running.join(resources.credentials, lambda: agent.card, given.clock)
     return running

@@ -16,6 +16,7 @@ from m2kt.progress import FINAL, Event, Progress, TransferState
 from m2kt.signing import Envelope
 from m2kt.wire import cards
 
+from .metrics import Metrics
 from .orders import LearnOrder
 from .views import TransferView
 
@@ -26,9 +27,10 @@ logger = logging.getLogger(__name__)
 class Ledger:
     """Enters what happens, and tells those who watch. Lives on one event loop."""
 
-    def __init__(self, journal: Journal, clock: Callable[[], float]) -> None:
+    def __init__(self, journal: Journal, clock: Callable[[], float], metrics: Metrics) -> None:
         self._journal = journal
         self._clock = clock
+        self._metrics = metrics
         self._news: dict[TransferId, asyncio.Event] = {}
 
     def begin(self, order: LearnOrder) -> tuple[TransferId, bool]:
@@ -68,6 +70,9 @@ class Ledger:
             logger.info(
                 "transfer moved transfer=%s state=%s event=%d", transfer, event.state, event.number
             )
+        if progress.state in FINAL:
+            began_s = self._journal.transfer(transfer).created_at_s
+            self._metrics.ended(event.state, event.at_s - began_s)
         self._wake(transfer)
         return event
 

@@ -15,6 +15,7 @@ from m2kt.track_records import TrackRecords
 
 from .credentials import Credentials
 from .hosting import Host
+from .metrics import Metrics
 from .neighbours import Neighbours
 from .permissions import Permissions
 from .settings import Limits, TlsFiles
@@ -43,6 +44,7 @@ class StudentResources:
         limits: What it agrees to.
         tls: For calls to others.
         neighbours: Agents of the same node, if it is on Ray.
+        metrics: What it counts.
         clock: Unix time, seconds.
     """
 
@@ -57,6 +59,7 @@ class StudentResources:
     limits: Limits
     tls: TlsFiles | None
     neighbours: Neighbours | None = None
+    metrics: Metrics
     clock: Clock
 
 

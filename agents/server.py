@@ -9,8 +9,8 @@ Does not own: what is served (teacher, student, broker).
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar, final
 
@@ -24,6 +24,8 @@ from m2kt.errors import DeadlineError, M2KTError, RequestError
 
 from .errors import rpc_errors
 from .methods import handlers
+from .metrics import Metrics
+from .parts import Chunk
 from .settings import Limits, TlsFiles
 from .throttle import Throttle
 from .tls import caller_of, secured, server_credentials
@@ -75,7 +77,12 @@ class RunningServer:
 
 
 async def serve(
-    services: Sequence[Service], listen: str, *, limits: Limits, tls: TlsFiles | None = None
+    services: Sequence[Service],
+    listen: str,
+    *,
+    limits: Limits,
+    tls: TlsFiles | None = None,
+    metrics: Metrics | None = None,
 ) -> RunningServer:
     """Starts a server and returns once it answers.
 
@@ -84,22 +91,22 @@ async def serve(
         listen: `host:port`; port 0 takes a free one.
         limits: Message size, concurrency, longest deadline.
         tls: Mutual TLS; without it the server speaks plain HTTP/2 within this machine.
+        metrics: What counts its calls; by default nobody reads the figures.
 
     Raises:
         RequestError: the address cannot be bound, or others can reach it and there is no TLS.
         StoreError: a file of `tls` cannot be read.
     """
     server = aio.server(
-        interceptors=(Guard(limits),),
+        interceptors=(Guard(limits, metrics or Metrics()),),
         options=server_options(limits),
         maximum_concurrent_rpcs=limits.concurrent_rpcs,
     )
     checker = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(checker, server)
     names = [service.descriptor.full_name for service in services]
-    server.add_generic_rpc_handlers(
-        [handlers(service.descriptor, service.servicer) for service in services]
-    )
+    made = [handlers(service.descriptor, service.servicer) for service in services]
+    server.add_generic_rpc_handlers(made)
     reflection.enable_server_reflection(
         [*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server
     )
@@ -141,7 +148,8 @@ def _bound(server: aio.Server, listen: str, tls: TlsFiles | None) -> str:
 class Guard(aio.ServerInterceptor):
     """Around every call: a deadline there must be, no caller crowds, errors become statuses."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, metrics: Metrics) -> None:
+        self._metrics = metrics
         self._longest_s = limits.deadline_s
         self._throttle = Throttle(limits)
 
@@ -167,32 +175,37 @@ class Guard(aio.ServerInterceptor):
     def _unary(self, behaviour: Any, method: str) -> Any:  # noqa: ANN401
         async def guarded(request: Any, context: Context) -> Any:  # noqa: ANN401
             async with rpc_errors(context, method):
-                self._require_deadline(context)
-                try:
-                    with self._throttle.held(_caller(context)):
-                        async with asyncio.timeout(self._longest_s):
-                            return await behaviour(request, context)
-                except TimeoutError as error:
-                    raise self._too_long() from error
+                with self._admitted(context, method):
+                    async with asyncio.timeout(self._longest_s):
+                        return await behaviour(request, context)
 
         return guarded
 
     def _stream(self, behaviour: Any, method: str) -> Any:  # noqa: ANN401
         async def guarded(request: Any, context: Context) -> Any:  # noqa: ANN401
             async with rpc_errors(context, method):
-                self._require_deadline(context)
-                try:
-                    with self._throttle.held(_caller(context)):
-                        async with (
-                            asyncio.timeout(self._longest_s),
-                            aclosing(behaviour(request, context)) as items,
-                        ):
-                            async for item in items:
-                                yield item
-                except TimeoutError as error:
-                    raise self._too_long() from error
+                with self._admitted(context, method):
+                    async with (
+                        asyncio.timeout(self._longest_s),
+                        aclosing(behaviour(request, context)) as items,
+                    ):
+                        async for item in items:
+                            yield item
+                            if isinstance(item, Chunk):
+                                self._metrics.sent(len(item.data))
 
         return guarded
+
+    @contextmanager
+    def _admitted(self, context: Context, method: str) -> Iterator[None]:
+        """A call that is counted, has a deadline, and has its place among those of its caller."""
+        with self._metrics.call(method):
+            self._require_deadline(context)
+            try:
+                with self._throttle.held(_caller(context)):
+                    yield
+            except TimeoutError as error:
+                raise self._too_long() from error
 
     def _require_deadline(self, context: Context) -> None:
         if context.time_remaining() is None:

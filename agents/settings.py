@@ -183,6 +183,7 @@ class Settings:
         name: Its name.
         role: What it does.
         listen: `host:port` to bind; port 0 takes a free one.
+        metrics_listen: `host:port` to serve figures for Prometheus at; empty for nowhere.
         advertise: `host:port` that others dial, if it is not the bound one.
         data_dir: Folder for everything that it keeps.
         key_file: Its packet key; `key.pem` in `data_dir` by default.
@@ -208,6 +209,7 @@ class Settings:
     name: AgentId
     role: Role
     listen: str = "127.0.0.1:0"
+    metrics_listen: str = ""
     advertise: str = ""
     data_dir: Path = Path("data")
     key_file: Path = Path()

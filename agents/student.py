@@ -51,7 +51,7 @@ class StudentAgent:
         self._model = model
         self._broker = broker
         self.address = ""
-        self.ledger = Ledger(resources.journal, resources.clock)
+        self.ledger = Ledger(resources.journal, resources.clock, resources.metrics)
         self._foreteller = Foreteller(resources, self._skill)
         self._fetcher = Fetcher(resources, lambda: self.card, self._foreteller)
         self._transfers = Transfers(resources, self.ledger, self._fetcher.gather, self._deliver)

@@ -256,6 +256,7 @@ class Transfers:
 
     def _decline(self, course: Course, verdict: Rejected) -> None:
         self._sign(course, verdict, course.head)
+        self._resources.metrics.refused(*verdict.reasons)
         failed = UNDECIDED.issuperset(verdict.reasons)
         reasons = ", ".join(verdict.reasons)
         self._end(course.transfer, _S.FAILED if failed else _S.REJECTED, reasons)

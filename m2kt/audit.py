@@ -11,7 +11,7 @@ Does not own: what is worth an entry (agents).
 """
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, final
@@ -73,14 +73,22 @@ class AuditEntry:
 class AuditLog:
     """One agent's log. Safe to use from several threads."""
 
-    def __init__(self, database: Database, signer: Signer) -> None:
+    def __init__(
+        self, database: Database, signer: Signer, heard: Callable[[Deed], None] = lambda _: None
+    ) -> None:
         """Makes the table if there is none.
+
+        Args:
+            database: Where the log is.
+            signer: The agent's key.
+            heard: Is told of every entry once it stands.
 
         Raises:
             StoreError: the database cannot be used.
         """
         self._database = database
         self._signer = signer
+        self._heard = heard
         database.rows(_TABLE)
 
     def note(self, deed: Deed, facts: Mapping[str, str], *, at_s: float) -> None:
@@ -103,6 +111,7 @@ class AuditLog:
                 key_id,
                 self._signer.sign(_PREFIX + raw_digest(digest)),
             )
+        self._heard(deed)
 
     def head(self) -> tuple[int, Digest]:
         """How many entries there are, and the digest of the last."""

@@ -7,6 +7,7 @@ from grpc import aio
 from m2kt import errors
 from m2kt.reasons import Reason
 from m2kt_agents.errors import ERROR_OF, STATUS, error_from_rpc, error_of, peer_errors, status_of
+from m2kt_agents.metrics import Metrics
 from m2kt_agents.server import Guard
 from m2kt_agents.settings import Limits
 
@@ -24,7 +25,7 @@ async def answer_to(raised: BaseException, timeout_s: float | None = 5.0) -> Exc
     async def handler(request: bytes, context: object) -> bytes:
         raise raised
 
-    server = aio.server(interceptors=(Guard(Limits()),))
+    server = aio.server(interceptors=(Guard(Limits(), Metrics()),))
     handlers = {"Raise": grpc.unary_unary_rpc_method_handler(handler)}
     server.add_generic_rpc_handlers(
         [grpc.method_handlers_generic_handler("m2kt.test.Errors", handlers)]

@@ -216,6 +216,7 @@ def test_an_agent_serves_until_it_is_told_to_stop(run, tmp_path, tls):
         address = f"127.0.0.1:{free.getsockname()[1]}"
     config = tmp_path / "broker.toml"
     text = f'name = "broker"\nrole = "broker"\nlisten = "{address}"\n'
+    text += 'metrics_listen = "127.0.0.1:0"\n'
     if tls:
         run("certs", "issue", "broker", "--out", tmp_path / "certs")
         text += (
@@ -241,7 +242,9 @@ def test_an_agent_serves_until_it_is_told_to_stop(run, tmp_path, tls):
     thread.join()
     assert seen == ["healthy"]
     assert out.endswith("serving\n")
-    assert (code, json.loads(out.removesuffix("serving\n"))["address"]) == (0, address)
+    told = json.loads(out.removesuffix("serving\n"))
+    assert (code, told["address"]) == (0, address)
+    assert told["metrics"].startswith("127.0.0.1:")
     assert "drains" in err
 
 

@@ -1,0 +1,146 @@
+"""What Prometheus reads of an agent: what happened, told truly, and to nobody else."""
+
+import asyncio
+import socket
+import ssl
+import threading
+import urllib.error
+import urllib.request
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from m2kt.errors import DomainError, RequestError
+from m2kt.reasons import Reason
+from m2kt_agents.hosting import ThreadHost
+from m2kt_agents.metrics import Metrics, serve_metrics
+from tests.pupils import Class, teacher_of
+from tests.simulator import DOMAIN, STUDENT, Town, taught, until
+from tests.workers import Eager
+
+OF_STUDENTS = "/m2kt.wire.v1.StudentService/"
+
+
+def fetched(address: str, context: ssl.SSLContext | None = None) -> str:
+    scheme = "http" if context is None else "https"
+    opener = urllib.request.build_opener(
+        urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
+    )
+    with opener.open(f"{scheme}://{address}/metrics", timeout=5) as answer:
+        return answer.read().decode()
+
+
+async def told(agent) -> dict[tuple[str, ...], float]:
+    """Every sample: its name and the values of its labels, to its value."""
+    text = await asyncio.to_thread(fetched, agent.metrics.address)
+    return {
+        (sample.name, *(sample.labels[key] for key in sorted(sample.labels))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+async def school(town: Town) -> Class:
+    town.trust("student", "a")
+    go_on = threading.Event()
+    go_on.set()
+    worker = Eager(go_on)
+    table = {**STUDENT, "metrics_listen": "127.0.0.1:0"}
+    agent = await town.start("student", table, make_host=lambda _: ThreadHost(lambda: worker))
+    return Class(town, go_on, worker, agent, town.peer(agent.address))
+
+
+async def test_a_lesson_is_counted_from_the_call_to_the_receipt(town: Town):
+    its = await school(town)
+    await its.learns(teacher_of(town, "a", 1))
+    found = await told(its.agent)
+    assert found["m2kt_calls_total", "OK", OF_STUDENTS + "Learn"] == 1
+    assert found["m2kt_calls_total", "OK", OF_STUDENTS + "WatchTransfer"] == 1
+    assert found["m2kt_call_seconds_count", OF_STUDENTS + "Learn"] == 1
+    assert found["m2kt_calls_open", OF_STUDENTS + "Learn"] == 0
+    assert found["m2kt_transfer_seconds_count", "COMMITTED"] == 1
+    assert found["m2kt_transfer_seconds_sum", "COMMITTED"] > 0
+    for deed in ("PACKET_KEPT", "RECEIPT_SIGNED"):
+        assert found["m2kt_deeds_total", deed] == 1
+    assert ("m2kt_deeds_total", "UNLEARNT") not in found
+    assert found["m2kt_agent_info", "student", "student", "0.1.0"] == 1
+    assert found["process_resident_memory_bytes",] > 0
+
+
+async def test_what_is_refused_is_counted_by_its_reason(town: Town):
+    its = await school(town)
+    with pytest.raises(DomainError):
+        await its.student.learn("nowhere", teachers=["127.0.0.1:1"], timeout_s=5)
+    stranger = teacher_of(town, "stranger", 1)
+    await taught(its.student, await its.address(stranger))
+    found = await told(its.agent)
+    assert found["m2kt_calls_total", "NOT_FOUND", OF_STUDENTS + "Learn"] == 1
+    assert found["m2kt_refusals_total", Reason.UNSUPPORTED_DOMAIN.value] == 1
+    assert found["m2kt_refusals_total", Reason.UNKNOWN_KEY.value] == 1
+    assert found["m2kt_transfer_seconds_count", "REJECTED"] == 1
+
+
+async def test_who_hangs_up_is_counted_as_such(town: Town):
+    its = await school(town)
+    transfer = await its.begins(teacher_of(town, "a", 1))
+    events = its.student.watch(transfer, timeout_s=60)
+    await anext(events)
+    watched = "m2kt_calls_open", OF_STUDENTS + "WatchTransfer"
+    assert (await told(its.agent))[watched] == 1
+    await events.aclose()
+    metrics = its.agent.agent._resources.metrics
+    await until(lambda: metrics._open.labels(watched[1])._value.get() == 0)
+    assert (await told(its.agent))["m2kt_calls_total", "CANCELLED", watched[1]] == 1
+    its.go_on.set()
+
+
+async def test_a_teacher_counts_what_it_sends(town: Town):
+    town.trust("teacher", "student")
+    its = await school(town)
+    table = {"role": "teacher", "model": {"name": "mod7-addsub", "threads": 1}}
+    teacher = await town.start("teacher", {**table, "metrics_listen": "127.0.0.1:0"})
+    town.trust("student", "teacher")
+    await taught(its.student, teacher.address)
+    found = await told(teacher)
+    encoded = teacher.agent._encoded[DOMAIN]
+    assert found["m2kt_chunk_bytes_sent_total",] == len(encoded.payload)
+    assert found["m2kt_deeds_total", "PACKET_SENT"] == 1
+
+
+async def test_others_read_it_over_mutual_tls_alone(town: Town):
+    with pytest.raises(RequestError, match="not on this machine alone"):
+        serve_metrics(Metrics(), "0.0.0.0:0", tls=None)
+    tls = town.certify("student")
+    server = serve_metrics(Metrics(), "0.0.0.0:0", tls=tls)
+    at = f"127.0.0.1:{server.address.rpartition(':')[2]}"
+    try:
+        context = ssl.create_default_context(cafile=tls.authority)
+        with pytest.raises((urllib.error.URLError, ssl.SSLError, ConnectionError)):
+            await asyncio.to_thread(fetched, at, context)
+        context.load_cert_chain(tls.certificate, tls.key)
+        with socket.create_connection(("127.0.0.1", int(at.rpartition(":")[2]))):
+            text = await asyncio.to_thread(fetched, at, context)  # though somebody says nothing
+        assert "m2kt_chunk_bytes_sent_total" in text
+    finally:
+        server.close()
+
+
+async def test_an_address_that_is_taken_is_refused_and_nothing_runs(town: Town):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        for listen in (address, "127.0.0.1:70000", "127.0.0.1:x"):
+            with pytest.raises(RequestError, match="metrics_listen"):
+                await town.start("broker", {"role": "broker", "metrics_listen": listen})
+
+
+async def test_the_figures_end_with_the_agent_and_are_served_nowhere_by_default(town: Town):
+    quiet = await town.start("quiet", {"role": "broker"})
+    assert quiet.metrics is None
+    broker = await town.start("broker", {"role": "broker", "metrics_listen": "127.0.0.1:0"})
+    address = broker.metrics.address
+    assert await told(broker)
+    await town.stop(broker)
+    with pytest.raises(urllib.error.URLError):
+        await asyncio.to_thread(fetched, address)
