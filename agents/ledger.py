@@ -70,10 +70,10 @@ class Ledger:
             logger.info(
                 "transfer moved transfer=%s state=%s event=%d", transfer, event.state, event.number
             )
+        self._wake(transfer)
         if progress.state in FINAL:
             began_s = self._journal.transfer(transfer).created_at_s
             self._metrics.ended(event.state, event.at_s - began_s)
-        self._wake(transfer)
         return event
 
     def reopen(self, transfer: TransferId) -> None:

@@ -2,19 +2,21 @@
 
 Nothing here says who asked or what was learnt: labels are methods, statuses, states and reason
 codes, all of which are few. They are served over HTTP where the settings say (`metrics_listen`),
-to everybody on this machine or, over mutual TLS, to whoever has a certificate of the authority.
+to everybody on this machine or, over mutual TLS, to whoever has a certificate of the authority;
+where the settings say `plaintext`, to everybody.
 
 Owns: `Metrics`, `serve_metrics`.
 Does not own: when what happens (server, ledger, transfers, m2kt.audit).
 """
 
+import logging
 import socket
-import ssl
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Thread
-from typing import Final, final
+from threading import BoundedSemaphore, Thread
+from typing import Any, Final, final
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from grpc import StatusCode
@@ -40,8 +42,12 @@ from m2kt.reasons import Reason
 from .addresses import is_loopback
 from .errors import status_of
 from .settings import TlsFiles
-from .tls import secured
+from .tls import secured, ssl_context
 
+logger = logging.getLogger(__name__)
+
+AT_ONCE: Final = 8
+"""Requests that are answered at one time."""
 PATIENCE_S: Final = 10.0
 """Seconds that whoever reads the figures may leave the connection idle."""
 CALL_S: Final = (0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0, 300.0, 3600.0)
@@ -65,7 +71,9 @@ class Metrics:
         self._refused = Counter(
             "m2kt_refusals", "Calls and lessons refused, by reason.", ["reason"], registry=its
         )
-        self._sent = Counter("m2kt_chunk_bytes_sent", "Bytes of packets sent.", registry=its)
+        self._sent = Counter(
+            "m2kt_chunk_bytes_sent", "Bytes of packets streamed to those who asked.", registry=its
+        )
         self._deeds = Counter("m2kt_deeds", "Entries of the audit log.", ["deed"], registry=its)
         self._transfers = Histogram(
             "m2kt_transfer_seconds",
@@ -139,19 +147,21 @@ class MetricsServer:
 def serve_metrics(metrics: Metrics, listen: str, *, tls: TlsFiles | None) -> MetricsServer:
     """Serves the figures at `listen`, `host:port`; port 0 takes a free one.
 
-    Over mutual TLS where others can reach it.
+    Over mutual TLS where others can reach it, unless `tls` says `plaintext`.
 
     Raises:
         RequestError: the address cannot be bound, or others can reach it and there is no TLS.
+        StoreError: the files of `tls` are not as they should be.
     """
     files = None if is_loopback(listen) else secured(tls, listen)
+    context = None if files is None else ssl_context(files)
     host, _, port = listen.rpartition(":")
     try:
         server = make_server(
             host.strip("[]"),
             int(port),
             make_wsgi_app(metrics.registry),
-            server_class=_Server6 if ":" in host else ThreadingWSGIServer,
+            server_class=_Server6 if ":" in host else _Server,
             handler_class=_Silent,
         )
     except (OSError, OverflowError, ValueError) as error:
@@ -159,17 +169,40 @@ def serve_metrics(metrics: Metrics, listen: str, *, tls: TlsFiles | None) -> Met
             f"expected a free address for metrics_listen, found {listen[:80]!r}: {error}; choose"
             " another, or port 0 for any free one"
         ) from error
-    if files is not None:
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=files.authority)
-        context.verify_mode = ssl.CERT_REQUIRED
-        context.load_cert_chain(files.certificate, files.key)
+    if context is not None:
         server.socket = context.wrap_socket(  # the handshake is the request's thread's business
             server.socket, server_side=True, do_handshake_on_connect=False
         )
     return MetricsServer(server, host)
 
 
-class _Server6(ThreadingWSGIServer):
+class _Server(ThreadingWSGIServer):
+    """Requests of a few at a time; who comes beside them finds the connection closed."""
+
+    def __init__(self, *arguments: Any) -> None:  # noqa: ANN401
+        super().__init__(*arguments)
+        self._room = BoundedSemaphore(AT_ONCE)
+
+    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
+        """Answers in a thread, if there is room."""
+        if self._room.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
+        """Answers, and makes room."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._room.release()
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """One line: strangers who knock are no fault of ours."""
+        logger.info("figures not sent to=%s error=%r", client_address, sys.exception())
+
+
+class _Server6(_Server):
     address_family = socket.AF_INET6
 
 

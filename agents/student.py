@@ -13,7 +13,7 @@ from m2kt import domains
 from m2kt.audit import Deed
 from m2kt.digest import Digest
 from m2kt.domain import answer_in
-from m2kt.errors import BusyError, RequestError
+from m2kt.errors import BusyError, RequestError, RevokedKeyError
 from m2kt.history import StudentState
 from m2kt.identity import AgentCard, KeyId, ModelCard, PacketId, TransferId
 from m2kt.reputation import Reputation
@@ -164,16 +164,29 @@ class StudentAgent:
         """Moves HEAD to a state with the skills of an earlier one; that, and if it had to move.
 
         Raises:
+            BusyError: a transfer is under way.
             NotFoundError: HEAD never pointed at `to`.
             RequestError: something that `to` holds was un-learnt since.
+            RevokedKeyError: something that `to` holds was signed by a key that is revoked.
             StoreError: HEAD could not be moved.
         """
         store, now_s = self._resources.store, self._resources.clock()
         async with self._transfers.moving:
+            if waiting := self._resources.journal.unfinished():
+                raise BusyError(
+                    f"expected a student without transfers under way, found {waiting[0].id}; go"
+                    " back when it has ended (WatchTransfer)"
+                )
             head, state = self.state, store.reverted(to, at_s=now_s)
+            revoked = frozenset(self._resources.credentials.trust.revoked)
+            if any(skill.touches(revoked) for skill in state.skills.values()):
+                raise RevokedKeyError(
+                    f"expected a state without anything of revoked keys, found some in {to};"
+                    " un-learn it (Unlearn), then choose a later state"
+                )
             if state.skills == head.skills:
                 return head, False
-            await asyncio.to_thread(store.advance, state, expected=head.digest)
+            store.advance(state, expected=head.digest)  # whole, also if who asked hangs up
             facts = {"to": to, "head": state.digest}
             self._resources.audit.note(Deed.REVERTED, facts, at_s=now_s)
         return state, True

@@ -1,10 +1,12 @@
 """Mutual TLS: credentials of both sides from files, taken up anew when these change.
 
-Owns: where TLS has to be (`secured`), `server_credentials`, `channel_credentials`, `caller_of`.
+Owns: where TLS has to be (`secured`), `server_credentials`, `ssl_context`,
+`channel_credentials`, `caller_of`.
 Does not own: making certificates (certificates), what a caller may do (permissions).
 """
 
 import logging
+import ssl
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +71,26 @@ def channel_credentials(tls: TlsFiles) -> grpc.ChannelCredentials:
     """
     key, certificate, authority = _read(tls)
     return grpc.ssl_channel_credentials(authority, key, certificate)
+
+
+def ssl_context(tls: TlsFiles) -> ssl.SSLContext:
+    """The same for a server of HTTP: every caller is asked for a certificate.
+
+    Raises:
+        StoreError: a file cannot be read, or they do not belong together.
+    """
+    _, _, authority = _read(tls)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.verify_mode = ssl.CERT_REQUIRED
+    try:
+        context.load_verify_locations(cadata=authority.decode("ascii"))
+        context.load_cert_chain(tls.certificate, tls.key, password="")
+    except (ValueError, OSError) as error:  # SSLError is an OSError
+        raise StoreError(
+            f"expected a key, a certificate and an authority in PEM, found {error}; issue them"
+            " again (m2kt certs issue)"
+        ) from error
+    return context
 
 
 def caller_of(context: aio.ServicerContext[Any, Any]) -> AgentId | None:

@@ -16,7 +16,7 @@ from typing import final
 from m2kt.audit import Deed
 from m2kt.digest import Digest, digest_of
 from m2kt.errors import NotFoundError, StoreError
-from m2kt.history import StudentState, ever_unlearnt
+from m2kt.history import StudentState, could_go_back_to, ever_unlearnt
 from m2kt.identity import KEY_ID_PATTERN, KeyId, PacketId, TransferId
 from m2kt.progress import Progress, TransferState
 from m2kt.wire import cards
@@ -80,9 +80,8 @@ class _Case:
 
     @property
     def open(self) -> bool:
-        """Whether there is anything to do: HEAD, or a transfer under way, rests on it."""
-        skills = self.history[0].skills.values()
-        return bool(self.hit) or any(skill.touches(self.names) for skill in skills)
+        """Whether HEAD, a state that it could go back to, or a transfer under way rests on it."""
+        return bool(self.hit) or could_go_back_to(self.history, self.names)
 
 
 @final

@@ -20,6 +20,8 @@ from m2kt.errors import NotFoundError, RequestError, StoreError
 from m2kt.identity import KeyId, PacketId, TransferId
 
 FORMAT: Final = 1
+BACK_FORMAT: Final = 2
+"""Of states that went back: older software must not read them as if they had not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ class StudentState:
         """Canonical JSON; equal states have equal bytes."""
         skills = {name: asdict(skill) for name, skill in self.skills.items()}
         plain: dict[str, Any] = {
-            "format": FORMAT,
+            "format": FORMAT if self.back_to is None else BACK_FORMAT,
             "parent": self.parent,
             "transfer": self.transfer,
             "at_s": float(self.at_s),
@@ -95,7 +97,7 @@ class StudentState:
             "skills": skills,
             "unlearnt": sorted(self.unlearnt),
         }
-        if self.back_to is not None:  # states of before there was such a step keep their digests
+        if self.back_to is not None:
             plain["back_to"] = self.back_to
         return json.dumps(plain, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
@@ -114,8 +116,11 @@ def decoded(raw: bytes) -> StudentState:
         KeyError, TypeError, ValueError, AttributeError: `raw` is no state at all.
     """
     plain: dict[str, Any] = json.loads(raw)
-    if plain["format"] != FORMAT:
-        raise StoreError(f"expected a state of format {FORMAT}, found {plain['format']}")
+    if plain["format"] != (FORMAT if plain.get("back_to") is None else BACK_FORMAT):
+        raise StoreError(
+            f"expected a state of format {FORMAT}, or {BACK_FORMAT} with back_to, found"
+            f" {plain['format']}; update this software"
+        )
     skills = {
         name: Skill(Digest(skill["cal"]), tuple(skill["lineage"]), tuple(skill["signers"]))
         for name, skill in plain["skills"].items()
@@ -212,6 +217,21 @@ def reverted(history: Sequence[StudentState], to: Digest, *, at_s: float) -> Stu
         skills=state.skills,
         back_to=to,
     )
+
+
+def could_go_back_to(history: Sequence[StudentState], names: AbstractSet[str]) -> bool:
+    """Whether a state holds any of `names` of which it was not un-learnt at or after that state.
+
+    Args:
+        history: Every state, newest first.
+        names: Packets and keys.
+    """
+    left = set(names)
+    for state in history:
+        left.difference_update(state.unlearnt)
+        if any(skill.touches(left) for skill in state.skills.values()):
+            return True
+    return False
 
 
 def ever_unlearnt(history: Sequence[StudentState]) -> frozenset[PacketId | KeyId]:

@@ -106,10 +106,20 @@ class LanguageModel:
         """
         most: int | None = getattr(self.model.config, "max_position_embeddings", None)
         tokens = self.model.get_input_embeddings()
-        parts = (m for m in self.model.modules() if isinstance(m, nn.Embedding) and m is not tokens)
-        tables = [len(its.weight) for its in parts]
-        tables += [len(its) for name, its in self.model.named_buffers() if "position" in name]
-        return most if most and any(0 <= its - most <= RESERVED for its in tables) else None
+        if most is None:
+            return None
+        learnt = [
+            m for m in self.model.modules() if isinstance(m, nn.Embedding) and m is not tokens
+        ]
+        fixed = [its for name, its in self.model.named_buffers() if "pos" in name and its.ndim == 2]
+        rows = [(len(its.weight), its.padding_idx) for its in learnt]
+        rows += [(len(its), None) for its in fixed]
+        found = [
+            most if padding is None or count > most else most - padding - 1
+            for count, padding in rows
+            if 0 <= count - most <= RESERVED
+        ]
+        return min(found, default=None)
 
     @cached_property
     def card(self) -> ModelCard:

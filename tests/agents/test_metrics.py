@@ -6,14 +6,15 @@ import ssl
 import threading
 import urllib.error
 import urllib.request
+from dataclasses import replace
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from m2kt.errors import DomainError, RequestError
+from m2kt.errors import DomainError, RequestError, StoreError
 from m2kt.reasons import Reason
 from m2kt_agents.hosting import ThreadHost
-from m2kt_agents.metrics import Metrics, serve_metrics
+from m2kt_agents.metrics import AT_ONCE, Metrics, serve_metrics
 from tests.pupils import Class, teacher_of
 from tests.simulator import DOMAIN, STUDENT, Town, taught, until
 from tests.workers import Eager
@@ -123,6 +124,40 @@ async def test_others_read_it_over_mutual_tls_alone(town: Town):
         assert "m2kt_chunk_bytes_sent_total" in text
     finally:
         server.close()
+
+
+async def test_who_only_knocks_takes_no_more_than_a_few_places(town: Town, caplog):
+    tls, knocks = town.certify("student"), []
+    server = serve_metrics(Metrics(), "0.0.0.0:0", tls=tls)
+    place = ("127.0.0.1", int(server.address.rpartition(":")[2]))
+    context = ssl.create_default_context(cafile=tls.authority)
+    context.load_cert_chain(tls.certificate, tls.key)
+    at = f"{place[0]}:{place[1]}"
+    try:
+        before = threading.active_count()
+        knocks = [socket.create_connection(place) for _ in range(4 * AT_ONCE)]
+        await until(lambda: threading.active_count() >= before + AT_ONCE)
+        with pytest.raises((urllib.error.URLError, ssl.SSLError, ConnectionError)):
+            await asyncio.to_thread(fetched, at, context)
+        assert threading.active_count() <= before + AT_ONCE + 1, "and one that asked for us"
+    finally:
+        for knock in knocks:
+            knock.close()
+    await until(lambda: threading.active_count() <= before + 1)
+    assert await asyncio.to_thread(fetched, at, context)
+    server.close()
+
+
+async def test_tls_files_that_are_not_as_they_should_be_are_refused(town: Town, tmp_path):
+    tls, other = town.certify("student"), town.certify("other")
+    (junk := tmp_path / "junk.pem").write_text("nothing")
+    for wrong in (
+        replace(tls, key=other.key),
+        replace(tls, certificate=tmp_path / "nowhere"),
+        replace(tls, authority=junk),
+    ):
+        with pytest.raises(StoreError):
+            serve_metrics(Metrics(), "0.0.0.0:0", tls=wrong)
 
 
 async def test_an_address_that_is_taken_is_refused_and_nothing_runs(town: Town):

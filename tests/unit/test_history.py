@@ -1,5 +1,7 @@
 """Laws of a history: what un-learning and going back lead to."""
 
+import json
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -12,6 +14,7 @@ from m2kt.history import (
     EMPTY,
     Skill,
     StudentState,
+    could_go_back_to,
     decoded,
     ever_unlearnt,
     forgotten,
@@ -45,11 +48,16 @@ def grown(history, after):
 def histories(draw):
     history = (EMPTY,)
     for _ in range(draw(st.integers(0, 5))):
-        if draw(st.booleans()):
+        step = draw(st.sampled_from(["grow", "un-learn", "go back"]))
+        if step == "grow":
             history = grown(history, draw(skill_sets))
-        else:
+        elif step == "un-learn":
             packets, keys = draw(targets)
             history = (unlearnt(history, packets=packets, keys=keys, at_s=1.0), *history)
+        else:
+            with suppress(RequestError):
+                to = draw(st.sampled_from(history)).digest
+                history = (reverted(history, to, at_s=2.0), *history)
     return history
 
 
@@ -163,6 +171,38 @@ def test_unlearning_brings_back_nothing_that_somebody_went_back_from():
     assert unlearnt(again, packets={PACKETS[2]}, at_s=11.0).skills == first[0].skills
     there = (reverted(back, left[0].digest, at_s=12.0), *back)
     assert unlearnt(there, keys={KEYS[0]}, at_s=13.0).skills == left[0].skills
+
+
+@given(histories(), targets)
+def test_nothing_that_could_be_gone_back_to_holds_what_was_unlearnt(history, names):
+    packets, keys = names
+    after = (unlearnt(history, packets=packets, keys=keys, at_s=9.0), *history)
+    assert not could_go_back_to(after, packets | keys)
+    for state in history:
+        held = any(its.touches(packets | keys) for its in state.skills.values())
+        if held:
+            with pytest.raises(RequestError):
+                reverted(after, state.digest, at_s=10.0)
+
+
+def test_what_only_a_state_that_was_left_holds_could_be_gone_back_to():
+    first = grown((EMPTY,), {"sort": skill(0)})
+    left = grown(first, {"sort": skill(1)})
+    back = (reverted(left, first[0].digest, at_s=8.0), *left)
+    assert could_go_back_to(back, {PACKETS[1]})
+    assert not could_go_back_to(back, {PACKETS[2]})
+    assert not could_go_back_to(
+        (unlearnt(back, packets={PACKETS[1]}, at_s=9.0), *back), {PACKETS[1]}
+    )
+
+
+def test_software_that_cannot_go_back_refuses_a_state_that_did():
+    history = grown((EMPTY,), {"sort": skill(0)})
+    plain = json.loads(reverted(history, EMPTY.digest, at_s=9.0).encoded())
+    assert plain["format"] == 2
+    for wrong in ({**plain, "format": 1}, {**plain, "back_to": None}):
+        with pytest.raises(StoreError, match="format"):
+            decoded(json.dumps(wrong).encode())
 
 
 def test_a_state_cannot_hold_what_it_unlearns():

@@ -1,10 +1,12 @@
 import json
+from contextlib import nullcontext
 
 import pytest
 import torch
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from m2kt.errors import CompatibilityError
-from m2kt.language_model import compute_dtype, load_language_model
+from m2kt.language_model import LanguageModel, compute_dtype, load_language_model
 from m2kt.tensors import digest_state
 from tests.lessons import model, multiplication
 
@@ -59,6 +61,35 @@ def test_a_completion_that_does_not_fit_is_refused_and_one_that_ends_in_time_is_
 def test_positions_are_counted_where_they_are_learnt_one_by_one(name, learnt):
     its = model(name)
     assert its.positions == (its.model.config.max_position_embeddings if learnt else None)
+
+
+@pytest.mark.parametrize(
+    ("family", "named"),
+    [
+        ("gpt2", {"n_positions": 12}),
+        ("opt", {"max_position_embeddings": 12, "word_embed_proj_dim": 16, "ffn_dim": 16}),
+        ("roberta", {"max_position_embeddings": 12, "pad_token_id": 1, "is_decoder": True}),
+        ("ctrl", {"n_positions": 12, "n_embd": 16, "n_layer": 1, "n_head": 2, "dff": 16}),
+        ("gptj", {"n_positions": 12, "rotary_dim": 4}),
+        ("llama", {"max_position_embeddings": 12}),
+    ],
+)
+def test_every_position_that_is_counted_is_there_and_no_other(family, named):
+    sizes = {
+        "vocab_size": 40,
+        "hidden_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 16,
+    }
+    config = AutoConfig.for_model(family, **(sizes | named))
+    its = AutoModelForCausalLM.from_config(config)
+    lm = LanguageModel(family, its, model("mod7-mul").tokenizer, "cpu")
+    assert (lm.positions is None) == (family == "llama")
+    count = lm.positions or 12
+    lm.model(input_ids=torch.full((1, count), 5))
+    with nullcontext() if lm.positions is None else pytest.raises((IndexError, RuntimeError)):
+        lm.model(input_ids=torch.full((1, count + 1), 5))
 
 
 def test_a_text_that_has_no_positions_is_never_read():

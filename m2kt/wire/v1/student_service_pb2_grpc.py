@@ -172,7 +172,8 @@ class StudentServiceServicer(object):
 
     def Revert(self, request, context):
         """Moves HEAD to a new state with the skills of an earlier one. Nothing is lost: one can go
-        back from it. What was un-learnt is never gone back to. Idempotent.
+        back from it. What was un-learnt, or signed by a revoked key, is never gone back to.
+        Refused while transfers are under way. Idempotent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

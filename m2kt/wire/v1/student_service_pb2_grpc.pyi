@@ -68,7 +68,8 @@ class StudentServiceStub:
     """
     Revert: _grpc.UnaryUnaryMultiCallable[_student_service_pb2.RevertRequest, _student_service_pb2.RevertResponse]
     """Moves HEAD to a new state with the skills of an earlier one. Nothing is lost: one can go
-    back from it. What was un-learnt is never gone back to. Idempotent.
+    back from it. What was un-learnt, or signed by a revoked key, is never gone back to.
+    Refused while transfers are under way. Idempotent.
     """
     ListHistory: _grpc.UnaryUnaryMultiCallable[_student_service_pb2.ListHistoryRequest, _student_service_pb2.ListHistoryResponse]
     """The states that the student has been in, newest first. Idempotent."""
@@ -113,7 +114,8 @@ class StudentServiceAsyncStub(StudentServiceStub):
     """
     Revert: _aio.UnaryUnaryMultiCallable[_student_service_pb2.RevertRequest, _student_service_pb2.RevertResponse]  # type: ignore[assignment]
     """Moves HEAD to a new state with the skills of an earlier one. Nothing is lost: one can go
-    back from it. What was un-learnt is never gone back to. Idempotent.
+    back from it. What was un-learnt, or signed by a revoked key, is never gone back to.
+    Refused while transfers are under way. Idempotent.
     """
     ListHistory: _aio.UnaryUnaryMultiCallable[_student_service_pb2.ListHistoryRequest, _student_service_pb2.ListHistoryResponse]  # type: ignore[assignment]
     """The states that the student has been in, newest first. Idempotent."""
@@ -215,7 +217,8 @@ class StudentServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_student_service_pb2.RevertResponse, _abc.Awaitable[_student_service_pb2.RevertResponse]]:
         """Moves HEAD to a new state with the skills of an earlier one. Nothing is lost: one can go
-        back from it. What was un-learnt is never gone back to. Idempotent.
+        back from it. What was un-learnt, or signed by a revoked key, is never gone back to.
+        Refused while transfers are under way. Idempotent.
         """
 
     @_abc_1.abstractmethod
