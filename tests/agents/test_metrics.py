@@ -31,9 +31,19 @@ def fetched(address: str, context: ssl.SSLContext | None = None) -> str:
         return answer.read().decode()
 
 
-async def told(agent) -> dict[tuple[str, ...], float]:
-    """Every sample: its name and the values of its labels, to its value."""
-    text = await asyncio.to_thread(fetched, agent.metrics.address)
+async def told(agent, *, calls: int = 0) -> dict[tuple[str, ...], float]:
+    """Every sample once so many calls are under way, by its name and the values of its labels.
+
+    A call may end for who made it before it does for the server.
+    """
+    async with asyncio.timeout(10):
+        while True:
+            found = samples_of(await asyncio.to_thread(fetched, agent.metrics.address))
+            if sum(its for name, its in found.items() if name[0] == "m2kt_calls_open") == calls:
+                return found
+
+
+def samples_of(text: str) -> dict[tuple[str, ...], float]:
     return {
         (sample.name, *(sample.labels[key] for key in sorted(sample.labels))): sample.value
         for family in text_string_to_metric_families(text)
@@ -87,10 +97,8 @@ async def test_who_hangs_up_is_counted_as_such(town: Town):
     events = its.student.watch(transfer, timeout_s=60)
     await anext(events)
     watched = "m2kt_calls_open", OF_STUDENTS + "WatchTransfer"
-    assert (await told(its.agent))[watched] == 1
+    assert (await told(its.agent, calls=1))[watched] == 1
     await events.aclose()
-    metrics = its.agent.agent._resources.metrics
-    await until(lambda: metrics._open.labels(watched[1])._value.get() == 0)
     assert (await told(its.agent))["m2kt_calls_total", "CANCELLED", watched[1]] == 1
     its.go_on.set()
 
