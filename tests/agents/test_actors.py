@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -122,6 +123,11 @@ async def test_what_runs_in_the_actors_is_plain_and_runs_without_ray_too(tmp_pat
         async with PeerClient(address) as peer:
             assert await peer.healthy(timeout_s=5)
         await broker.drain(0.1)
+
+
+async def test_actors_get_as_much_of_a_busy_machine_as_others(ray_runtime):
+    asked = actors.ray.remote(num_cpus=0)(lambda: os.nice(0))
+    assert await asked.remote() == os.nice(0)
 
 
 async def test_a_share_of_a_gpu_is_asked_for_where_there_is_one(ray_runtime):

@@ -170,7 +170,7 @@ def test_ray_is_told_to_keep_quiet_unless_somebody_said_otherwise():
     environ = {"RAY_USAGE_STATS_ENABLED": "1"}
     ray_environment(environ)
     assert environ["RAY_USAGE_STATS_ENABLED"] == "1"
-    assert environ["RAY_prestart_worker_first_driver"] == "0"
+    assert environ["RAY_prestart_worker_first_driver"] == environ["RAY_worker_niceness"] == "0"
 
 
 def test_files_of_domains_are_relative_to_the_settings(tmp_path):
