@@ -92,6 +92,7 @@ def test_memory_that_was_held_for_a_while_is_noticed():
 GOOD = {
     "fraction_of_raw_grpc": 0.8,
     "vs_naive_protobuf": 3.0,
+    "vs_naive_protobuf_with_our_allocator": 2.6,
     "vs_flower": 9.0,
     "object_store_ratio": 4.0,
     "mtls_cost_ratio": 1.5,
@@ -103,6 +104,7 @@ GOOD = {
 BAD = {
     "fraction_of_raw_grpc": 0.6,
     "vs_naive_protobuf": 2.0,
+    "vs_naive_protobuf_with_our_allocator": 2.4,
     "vs_flower": 1.0,
     "object_store_ratio": 1.0,
     "mtls_cost_ratio": 1.7,
